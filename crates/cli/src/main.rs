@@ -1,0 +1,2 @@
+//! skyhandel
+fn main() {}

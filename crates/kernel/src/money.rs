@@ -1,0 +1,69 @@
+//! Amounts that somebody pays.
+
+use std::fmt;
+
+use crate::{Currency, Error, Result};
+
+/// An amount in minor units of a currency. Adding two currencies is an error, not a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// So many minor units (øre, cents, fils, yen).
+    pub const fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// Nothing, in a currency.
+    pub const fn zero(currency: Currency) -> Self {
+        Self { minor: 0, currency }
+    }
+
+    /// The amount in minor units.
+    pub const fn minor(self) -> i64 {
+        self.minor
+    }
+
+    /// The currency.
+    pub const fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// The sum of two amounts of one currency.
+    pub fn checked_add(self, other: Self) -> Result<Self> {
+        if self.currency != other.currency {
+            return Err(Error::invalid(
+                "currency",
+                format!("{self} and {other} cannot be added; exchange one of them first"),
+            ));
+        }
+        self.minor
+            .checked_add(other.minor)
+            .map(|minor| Self { minor, ..self })
+            .ok_or_else(|| Error::invalid("amount", "is too large for a document"))
+    }
+
+    /// The amount as text with all digits of the minor unit and without the currency: `12.50`.
+    pub fn digits(self) -> String {
+        let places = usize::from(self.currency.minor_digits());
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let digits = format!("{:0>width$}", self.minor.unsigned_abs(), width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.digits(), self.currency)
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
