@@ -1,1 +1,24 @@
-//! domain
+//! The business as pure functions and plain values.
+//!
+//! **Owns** what the words of the programme mean and which combinations of them are sound.
+//! **Does not own** storage, files, wire formats, the clock, or the engine that prices usage.
+
+mod agreement;
+mod exchange;
+mod organisation;
+mod policy;
+mod price_book;
+mod price_sheet;
+mod programme;
+mod subscription;
+mod validity;
+
+pub use agreement::{ExchangePolicy, Fixing, RateSource, TradeAgreement};
+pub use exchange::{AppliedRate, ExchangeRates, RATE_AGE_DAYS_MAX};
+pub use organisation::{NumberSeries, Organisation, Relationship, Role};
+pub use policy::{Because, Scope};
+pub use price_book::{Derivation, PriceBook, PriceRule, Selector, TIERS_MAX, Tier, Tiers};
+pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
+pub use programme::{FactRef, Finding, Programme};
+pub use subscription::{EDGES_MAX, Entitlement, Offer, OfferFamily, Subscription};
+pub use validity::Validity;

@@ -12,6 +12,11 @@ pub enum IdError {
     /// Not a GUID.
     #[error("is not a GUID; write it like 0e195b37-4574-4539-bc42-0e539b9684c0")]
     NotAGuid,
+    /// Not a key.
+    #[error(
+        "is not a key; use 1 to 64 lower-case letters, digits, '.', '_' and '-', a letter or digit first"
+    )]
+    NotAKey,
     /// Empty or longer than is kept.
     #[error("must have 1 to {max} characters")]
     Length {
@@ -117,6 +122,46 @@ impl fmt::Display for MeterId {
 }
 
 impl fmt::Debug for MeterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The short name by which files, commands and documents refer to something: lower-case letters,
+/// digits, `.`, `_` and `-`, at most 64 characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The longest key that is kept.
+    pub const LENGTH_MAX: usize = 64;
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+        if !first || text.len() > Self::LENGTH_MAX || !text.chars().all(allowed) {
+            return Err(IdError::NotAKey);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use ethnum::I256;
 
@@ -46,9 +47,20 @@ impl FromStr for Rounding {
     }
 }
 
+/// Every power of ten that fits into 256 bits.
+static POWERS: LazyLock<[I256; 77]> = LazyLock::new(|| {
+    let mut power = I256::ONE;
+    std::array::from_fn(|at| {
+        if at > 0 {
+            power *= 10;
+        }
+        power
+    })
+});
+
 /// Ten to the power of `exponent`, as a 256-bit integer; `exponent` is at most 76.
 pub fn pow10(exponent: u8) -> I256 {
-    I256::new(10).pow(u32::from(exponent))
+    POWERS[usize::from(exponent)]
 }
 
 /// `numerator / denominator` (positive), rounded by `mode` to an integer.

@@ -77,7 +77,7 @@ fn an_overflow_is_an_error_and_never_another_number() {
 #[test]
 fn a_price_with_nothing_to_derive_passes_through_unrounded() {
     let recorded: UnitPrice = "0.0209496384791679".parse().unwrap();
-    assert_eq!(recorded.derive(Percent::ZERO, ExchangeRate::ONE), Some(recorded));
+    assert_eq!(recorded.derive(Percent::ZERO, &[ExchangeRate::ONE]), Some(recorded));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_derived_price_is_rounded_half_even_to_twelve_decimals() {
     ] {
         let price: UnitPrice = price.parse().unwrap();
         let rate = ExchangeRate::parse(rate).unwrap();
-        let got = price.derive(percent.parse().unwrap(), rate).unwrap();
+        let got = price.derive(percent.parse().unwrap(), &[rate]).unwrap();
         assert_eq!(got.to_string(), derived, "{price} {percent} {rate}");
     }
 }
@@ -142,7 +142,7 @@ proptest! {
         prop_assume!(percent != 0);
         let big = |mantissa: i128, scale: i64| BigDecimal::new(mantissa.into(), scale);
         let ours = UnitPrice::from_mantissa(p)
-            .derive(Percent::from_mantissa(percent), ExchangeRate::from_mantissa(r))
+            .derive(Percent::from_mantissa(percent), &[ExchangeRate::from_mantissa(r)])
             .unwrap();
         let factor = (BigDecimal::from(100) + big(percent, 12)) * big(1, 2);
         let theirs = (big(p, 16) * factor * big(r, 17))

@@ -1,0 +1,96 @@
+//! Everything that is agreed: who trades with whom, on which terms, what is sold through whom.
+
+mod check;
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use kernel::{Key, OrganisationId, SubscriptionId, Zone};
+
+use crate::{Offer, Organisation, PriceBook, Relationship, Selector, Subscription, TradeAgreement};
+
+/// A whole programme, as it is known at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programme {
+    /// What it is called.
+    pub name: String,
+    /// The zone in which its months begin and end.
+    pub zone: Zone,
+    /// Who takes part.
+    pub organisations: BTreeMap<OrganisationId, Organisation>,
+    /// Who has accepted whom.
+    pub relationships: Vec<Relationship>,
+    /// On which terms they trade.
+    pub agreements: Vec<TradeAgreement>,
+    /// How sellers derive prices.
+    pub price_books: BTreeMap<Key, PriceBook>,
+    /// What can be bought.
+    pub offers: BTreeMap<Key, Offer>,
+    /// What has been bought.
+    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+}
+
+/// Which fact of a programme is meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FactRef {
+    /// An organisation.
+    Organisation(OrganisationId),
+    /// A relationship, by partner, other party and first day.
+    Relationship(OrganisationId, OrganisationId, Date),
+    /// A trade agreement, by seller, buyer and first day.
+    Agreement(OrganisationId, OrganisationId, Date),
+    /// A price book.
+    PriceBook(Key),
+    /// A rule of a price book, by selector and first day.
+    PriceRule(Key, Selector, Date),
+    /// An offer.
+    Offer(Key),
+    /// A subscription.
+    Subscription(SubscriptionId),
+}
+
+/// Something in a programme that does not hold together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The fact.
+    pub fact: FactRef,
+    /// The key of the fact that is wrong.
+    pub field: &'static str,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+impl Programme {
+    /// An empty programme.
+    pub fn new(name: String, zone: Zone) -> Self {
+        Self {
+            name,
+            zone,
+            organisations: BTreeMap::new(),
+            relationships: Vec::new(),
+            agreements: Vec::new(),
+            price_books: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+        }
+    }
+
+    /// The versions of the agreement between a seller and a buyer, in the order of the facts.
+    pub fn agreements_of(
+        &self,
+        seller: OrganisationId,
+        buyer: OrganisationId,
+    ) -> impl Iterator<Item = &TradeAgreement> {
+        self.agreements.iter().filter(move |a| a.seller == seller && a.buyer == buyer)
+    }
+
+    /// The key of an organisation, or its id where it is unknown.
+    pub fn key_of(&self, id: OrganisationId) -> String {
+        self.organisations.get(&id).map_or_else(|| id.to_string(), |o| o.key.to_string())
+    }
+
+    /// What does not hold together, in a fixed order; nothing when the programme is sound.
+    pub fn check(&self) -> Vec<Finding> {
+        check::check(self)
+    }
+}
