@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{Currency, Error, Result};
+use crate::rounding::divide_narrow;
+use crate::{Currency, Error, Result, Rounding};
 
 /// An amount in minor units of a currency. Adding two currencies is an error, not a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,22 @@ impl Money {
     /// Nothing, in a currency.
     pub const fn zero(currency: Currency) -> Self {
         Self { minor: 0, currency }
+    }
+
+    /// An exact amount with `scale` decimals, rounded by `mode` to minor units: the same result
+    /// as [`crate::Amount::round`], for amounts that fit into 128 bits.
+    pub fn rounded(mantissa: i128, scale: u8, mode: Rounding, currency: Currency) -> Result<Self> {
+        let minor = match scale.checked_sub(currency.minor_digits()) {
+            Some(dropped @ 0..=38) => {
+                Some(divide_narrow(mantissa, 10i128.pow(u32::from(dropped)), mode))
+            }
+            Some(_) => return crate::Amount::from_scaled(mantissa, scale)?.round(mode, currency),
+            None => mantissa.checked_mul(10i128.pow(u32::from(currency.minor_digits() - scale))),
+        };
+        minor
+            .and_then(|minor| i64::try_from(minor).ok())
+            .map(|minor| Self { minor, currency })
+            .ok_or_else(|| Error::invalid("amount", "is too large for a document"))
     }
 
     /// The amount in minor units.

@@ -83,3 +83,20 @@ pub(crate) fn divide(numerator: I256, denominator: I256, mode: Rounding) -> I256
     };
     if up { quotient + away } else { quotient }
 }
+
+/// The same division for numbers that fit into 128 bits.
+pub(crate) fn divide_narrow(numerator: i128, denominator: i128, mode: Rounding) -> i128 {
+    let quotient = numerator / denominator;
+    let rest = (numerator % denominator).abs();
+    if rest == 0 {
+        return quotient;
+    }
+    let beyond_half = rest.cmp(&(denominator - rest));
+    let up = match mode {
+        Rounding::Down => false,
+        Rounding::Up => true,
+        Rounding::HalfUp => beyond_half.is_ge(),
+        Rounding::HalfEven => beyond_half.is_gt() || (beyond_half.is_eq() && quotient % 2 != 0),
+    };
+    if up { quotient + numerator.signum() } else { quotient }
+}

@@ -85,6 +85,19 @@ proptest! {
     }
 
     #[test]
+    fn narrow_amounts_round_like_wide_ones(
+        mantissa in any::<i128>(), shift in 0u32..120, scale in 0u8..48,
+        code in prop::sample::select(vec!["JPY", "NOK", "KWD"]),
+    ) {
+        let (mantissa, currency) = (mantissa >> shift, code.parse().unwrap());
+        for (_, mode) in Rounding::NAMES {
+            let wide = Amount::from_scaled(mantissa, scale).and_then(|a| a.round(mode, currency));
+            let narrow = Money::rounded(mantissa, scale, mode, currency);
+            prop_assert_eq!(narrow.ok(), wide.ok());
+        }
+    }
+
+    #[test]
     fn money_becomes_an_amount_and_back_without_change(minor in any::<i64>()) {
         let money = Money::new(minor, "KWD".parse().unwrap());
         let amount = Amount::from(money);

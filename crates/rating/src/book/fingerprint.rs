@@ -1,0 +1,70 @@
+//! The hash of everything that a rate book says, in one fixed order.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::{List, Node, RateBook, RateBookHash};
+use crate::ENGINE_VERSION;
+
+/// Text that is hashed and not kept.
+struct Hashed(Sha256);
+
+impl Write for Hashed {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+pub(super) fn of(book: &RateBook) -> RateBookHash {
+    let mut hashed = Hashed(Sha256::new());
+    // Writing into a hash cannot fail.
+    let _ = describe(book, &mut hashed);
+    RateBookHash(hashed.0.finalize().into())
+}
+
+/// One line a fact; `{:?}` quotes names, so that no two different books describe alike.
+fn describe(book: &RateBook, out: &mut Hashed) -> std::fmt::Result {
+    writeln!(out, "engine {ENGINE_VERSION}")?;
+    writeln!(out, "month {} {} {:?}", book.month, book.zone, book.period)?;
+    for list in &book.lists {
+        describe_list(list, out)?;
+    }
+    for rules in &book.books {
+        writeln!(out, "book {}", rules.key)?;
+        for rule in &rules.ordered {
+            let (from, until) = (rule.from, rule.until);
+            writeln!(out, "rule {:?} {from} {until} {}", rule.selector, rule.derivation)?;
+        }
+    }
+    for node in &book.nodes {
+        describe_node(node, out)?;
+    }
+    for edge in &book.edges {
+        writeln!(out, "edge {edge:?}")?;
+    }
+    for (id, chain) in &book.subscriptions {
+        writeln!(out, "subscription {id} {:?}", book.chains[*chain as usize])?;
+    }
+    Ok(())
+}
+
+fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
+    writeln!(out, "list {} {}", list.key, list.currency)?;
+    for listed in list.meters.iter().flatten() {
+        writeln!(out, "{:?}", listed.meter.meter)?;
+        for price in &listed.meter.prices {
+            writeln!(out, "{price:?}")?;
+        }
+    }
+    Ok(())
+}
+
+fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
+    let Node { parent, list, book, currency, agreed, rates } = node;
+    writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
+    let mut rates: Vec<_> = rates.iter().collect();
+    rates.sort_by_key(|(currency, _)| **currency);
+    writeln!(out, "{rates:?}")
+}

@@ -1,0 +1,243 @@
+//! The rate book: every edge, price, tier, dated rule and rate of one month, compiled once.
+//!
+//! A [`RateBook`] is immutable and named by the hash of what it says, so that a close can state
+//! by which prices it billed. Prices themselves are derived on demand ([`RateBook::schedule`]),
+//! because a distributor has millions of combinations of edge and meter and uses few of them.
+
+mod compile;
+mod fingerprint;
+mod rules;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{AppliedRate, ListedMeter, Meter};
+use kernel::{
+    Currency, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId, Zone,
+};
+
+use rules::Rules;
+pub(crate) use rules::{Candidates, Rule};
+
+/// What a rate book is compiled from: facts as they are known at one instant.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What is agreed.
+    pub programme: &'a domain::Programme,
+    /// What things cost by list.
+    pub sheets: &'a std::collections::BTreeMap<Key, domain::PriceSheet>,
+    /// What currencies are worth.
+    pub rates: &'a domain::ExchangeRates,
+}
+
+/// The position of a price node in a [`RateBook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIndex(pub(crate) u32);
+
+/// The position of an edge in a [`RateBook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeIndex(pub(crate) u32);
+
+/// The position of a subscription in a [`RateBook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionIndex(pub(crate) u32);
+
+/// The position of a meter in a [`RateBook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MeterIndex(pub(crate) u32);
+
+macro_rules! index {
+    ($($name:ident),*) => { $(
+        impl $name {
+            /// As an index into a list that runs parallel to the book's.
+            pub const fn get(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )* };
+}
+index!(NodeIndex, EdgeIndex, SubscriptionIndex, MeterIndex);
+
+/// The hash of everything that a rate book says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RateBookHash(pub(crate) [u8; 32]);
+
+impl fmt::Display for RateBookHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for RateBookHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One seller and one buyer in the billed month, and the terms that documents need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Who sells.
+    pub seller: OrganisationId,
+    /// Who buys.
+    pub buyer: OrganisationId,
+    /// In which currency the buyer is billed.
+    pub currency: Currency,
+    /// How groups become minor units.
+    pub rounding: Rounding,
+    /// Days from issue to due date.
+    pub payment_terms_days: u16,
+}
+
+/// Where prices come from: one seller's rules on top of what the seller itself pays. Buyers with
+/// the same terms share a node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// What the seller pays; none for the provider.
+    pub parent: Option<NodeIndex>,
+    /// The list.
+    pub list: Option<u32>,
+    /// The rules; none where nothing is agreed.
+    pub book: Option<u32>,
+    /// The currency of the edge.
+    pub currency: Currency,
+    /// When the agreement applies, clipped to the month, in microseconds.
+    pub agreed: (i64, i64),
+    /// The rates into the edge's currency from those that rules may need.
+    pub rates: HashMap<Currency, std::result::Result<AppliedRate, Arc<str>>>,
+}
+
+/// A sale path: its edges and the nodes that price them, the provider's first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Chain {
+    pub edges: Vec<EdgeIndex>,
+    pub nodes: Vec<NodeIndex>,
+}
+
+/// A price sheet as the book uses it.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub key: Key,
+    pub currency: Currency,
+    /// By [`MeterIndex`]; the labels are those of [`Rules`].
+    pub meters: Vec<Option<Listed>>,
+}
+
+/// A meter of a list, with the labels under which rules find it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub meter: ListedMeter,
+    pub category: u32,
+    pub products: [u32; 2],
+}
+
+/// Everything that prices the usage of one month.
+#[derive(Debug)]
+pub struct RateBook {
+    pub(crate) month: Month,
+    pub(crate) zone: Zone,
+    /// The month, half open, in microseconds.
+    pub(crate) period: (i64, i64),
+    pub(crate) meters: Vec<MeterId>,
+    pub(crate) lists: Vec<List>,
+    pub(crate) books: Vec<Rules>,
+    pub(crate) nodes: Vec<Node>,
+    edges: Vec<Edge>,
+    chains: Vec<Chain>,
+    subscriptions: Vec<(SubscriptionId, u32)>,
+    by_meter: HashMap<MeterId, MeterIndex>,
+    by_subscription: HashMap<String, SubscriptionIndex>,
+    hash: RateBookHash,
+}
+
+impl RateBook {
+    /// Compiles the book of a month. `used` names meters that occur in usage, so that those which
+    /// no sheet lists have a place too.
+    ///
+    /// # Errors
+    /// Where two rules of a book tie for one meter.
+    pub fn compile<'a>(
+        facts: Facts<'a>,
+        month: Month,
+        used: impl IntoIterator<Item = &'a MeterId>,
+    ) -> Result<Self> {
+        compile::compile(facts, month, used.into_iter().collect())
+    }
+
+    /// The hash of everything the book says.
+    pub const fn hash(&self) -> RateBookHash {
+        self.hash
+    }
+
+    /// The month.
+    pub const fn month(&self) -> Month {
+        self.month
+    }
+
+    /// The month, half open, in microseconds since 1970.
+    pub const fn period_micros(&self) -> (i64, i64) {
+        self.period
+    }
+
+    /// The edges, by [`EdgeIndex`]; ordered by seller and buyer.
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+
+    /// The meters, by [`MeterIndex`]; ordered by id.
+    pub fn meters(&self) -> &[MeterId] {
+        &self.meters
+    }
+
+    /// The subscriptions, by [`SubscriptionIndex`]; ordered by id.
+    pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = SubscriptionId> + '_ {
+        self.subscriptions.iter().map(|(id, _)| *id)
+    }
+
+    /// The id of a subscription.
+    pub fn subscription_id(&self, index: SubscriptionIndex) -> SubscriptionId {
+        self.subscriptions[index.get()].0
+    }
+
+    /// The subscription that a text names.
+    pub fn find_subscription(&self, id: &str) -> Option<SubscriptionIndex> {
+        self.by_subscription.get(id).copied()
+    }
+
+    /// The meter that a text names.
+    pub fn find_meter(&self, id: &MeterId) -> Option<MeterIndex> {
+        self.by_meter.get(id).copied()
+    }
+
+    /// What the list of a subscription's offer says of a meter.
+    pub fn meter_details(
+        &self,
+        subscription: SubscriptionIndex,
+        meter: MeterIndex,
+    ) -> Option<&Meter> {
+        let node = *self.chain(subscription).nodes.first()?;
+        let list = self.nodes[node.get()].list?;
+        let listed = self.lists[list as usize].meters[meter.get()].as_ref()?;
+        Some(&listed.meter.meter)
+    }
+
+    /// The edges of a subscription's sale path, the provider's first.
+    pub fn path(&self, subscription: SubscriptionIndex) -> &[EdgeIndex] {
+        &self.chain(subscription).edges
+    }
+
+    /// The nodes that price a subscription's sale path, the provider's first.
+    pub fn nodes(&self, subscription: SubscriptionIndex) -> &[NodeIndex] {
+        &self.chain(subscription).nodes
+    }
+
+    /// How many edges the longest sale path has.
+    pub fn depth(&self) -> usize {
+        self.chains.iter().map(|chain| chain.edges.len()).max().unwrap_or(0)
+    }
+
+    fn chain(&self, subscription: SubscriptionIndex) -> &Chain {
+        &self.chains[self.subscriptions[subscription.get()].1 as usize]
+    }
+}

@@ -1,0 +1,270 @@
+//! The engine: batches of usage in, groups and lines out, one partition at a time.
+//!
+//! Usage arrives in canonical order, so everything that belongs together is adjacent: a *run* is
+//! the usage of one subscription and meter. Most runs have one price on every edge and are rated
+//! as plain products of columns ([`flat`]); the others are cut by time and tier ([`graduated`]).
+
+mod flat;
+mod graduated;
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use kernel::{Amount, Error, QUANTITY_SCALE, Quantity, Result};
+
+use crate::book::{MeterIndex, RateBook, SubscriptionIndex};
+use crate::cache::PriceCache;
+use crate::group::{Group, GroupPrice, Unpriced};
+use crate::lines::{LineBuilder, LineExtents, LineFormat};
+use crate::schedule::Schedule;
+use crate::slices::Stretch;
+use crate::usage::{Quantities, Translation, Usage};
+
+/// Who takes what the engine makes.
+pub trait Output {
+    /// A group is complete. Groups of one run come together, by position and tier.
+    fn group(&mut self, group: &Group) -> Result<()>;
+
+    /// Usage that has no price.
+    fn unpriced(&mut self, unpriced: Unpriced) -> Result<()>;
+
+    /// A batch of lines is full, or the partition is at its end.
+    fn lines(&mut self, batch: RecordBatch) -> Result<()>;
+}
+
+/// Rates one partition.
+#[derive(Debug)]
+pub struct Rater<'b> {
+    book: &'b RateBook,
+    cache: PriceCache,
+    subscriptions: Translation<SubscriptionIndex>,
+    meters: Translation<MeterIndex>,
+    lines: Option<LineBuilder>,
+    run: Option<Run>,
+    extents: LineExtents,
+}
+
+/// The usage of one subscription and meter, while it arrives.
+#[derive(Debug)]
+struct Run {
+    subscription: SubscriptionIndex,
+    meter: MeterIndex,
+    schedules: Vec<Arc<Schedule>>,
+    rating: Rating,
+}
+
+#[derive(Debug)]
+enum Rating {
+    Flat(flat::Flat),
+    Graduated(Vec<Stretch>),
+}
+
+/// Where one stretch of rows of a batch has its quantities, and how many decimals they have.
+#[derive(Debug, Clone, Copy)]
+struct Segment<'a> {
+    starts: Option<&'a [i64]>,
+    ends: Option<&'a [i64]>,
+    quantity: Quantities<'a>,
+    scale: u8,
+}
+
+impl<'b> Rater<'b> {
+    /// Rates by a book; makes lines only when told their format.
+    pub fn new(book: &'b RateBook, lines: Option<&LineFormat>) -> Self {
+        Self {
+            book,
+            cache: PriceCache::new(),
+            subscriptions: Translation::new(),
+            meters: Translation::new(),
+            lines: lines.map(LineBuilder::new),
+            run: None,
+            extents: LineExtents::default(),
+        }
+    }
+
+    /// Takes a batch of usage. Its rows follow those of the batch before in canonical order.
+    pub fn push(&mut self, batch: &RecordBatch, out: &mut impl Output) -> Result<()> {
+        let usage = Usage::of(batch)?;
+        self.subscriptions.prepare(usage.subscription);
+        self.meters.prepare(usage.meter);
+        let subscriptions = usage.subscription.keys().values();
+        let meters = usage.meter.keys().values();
+        let mut from = 0;
+        while from < usage.rows() {
+            let (subscription, meter) = (subscriptions[from], meters[from]);
+            let same = subscriptions[from..]
+                .iter()
+                .zip(&meters[from..])
+                .take_while(|(s, m)| **s == subscription && **m == meter);
+            let until = from + same.count();
+            self.segment(subscription, meter, usage.segment(from, until), out)?;
+            from = until;
+        }
+        Ok(())
+    }
+
+    /// Completes the partition; says how wide its lines are.
+    pub fn finish(&mut self, out: &mut impl Output) -> Result<LineExtents> {
+        self.finish_run(out)?;
+        if let Some(batch) = self.lines.as_mut().map(LineBuilder::take).transpose()?.flatten() {
+            out.lines(batch)?;
+        }
+        Ok(std::mem::take(&mut self.extents))
+    }
+
+    fn segment(
+        &mut self,
+        subscription: i32,
+        meter: i32,
+        segment: Segment<'_>,
+        out: &mut impl Output,
+    ) -> Result<()> {
+        let book = self.book;
+        let subscription_index =
+            self.subscriptions.get(subscription, |id| book.find_subscription(id));
+        let meter_index =
+            self.meters.get(meter, |id| id.parse().ok().and_then(|id| book.find_meter(&id)));
+        let (Some(subscription), Some(meter)) = (subscription_index, meter_index) else {
+            self.finish_run(out)?;
+            return out.unpriced(self.unknown(subscription, meter, segment));
+        };
+        let continues = self
+            .run
+            .as_ref()
+            .is_some_and(|run| run.subscription == subscription && run.meter == meter);
+        if !continues {
+            self.finish_run(out)?;
+            self.run = Some(self.start_run(subscription, meter));
+        }
+        let Some(run) = &mut self.run else { return Ok(()) };
+        match &mut run.rating {
+            Rating::Graduated(rows) => {
+                rows.extend(segment.stretches(book.period_micros().0));
+                Ok(())
+            }
+            Rating::Flat(flat) => {
+                let rows =
+                    flat::Rows { run: (run.subscription, run.meter), schedules: &run.schedules };
+                flat.take(book, rows, segment, &mut self.extents, self.lines.as_mut(), out)
+            }
+        }
+    }
+
+    fn unknown(&self, subscription: i32, meter: i32, segment: Segment<'_>) -> Unpriced {
+        let sum = segment.stretches(0).map(|row| row.quantity).sum();
+        Unpriced {
+            subscription: self.subscriptions.text(subscription).to_owned(),
+            meter: self.meters.text(meter).to_owned(),
+            edge: None,
+            reason: "the subscription has no sale path in this month".to_owned(),
+            quantity: Quantity::from_mantissa(sum),
+        }
+    }
+
+    fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {
+        let nodes = self.book.nodes(subscription);
+        let schedules: Vec<_> =
+            nodes.iter().map(|node| self.cache.get(self.book, *node, meter)).collect();
+        let rating = match flat::Flat::of(&schedules) {
+            Some(flat) => Rating::Flat(flat),
+            None => Rating::Graduated(Vec::new()),
+        };
+        Run { subscription, meter, schedules, rating }
+    }
+
+    fn finish_run(&mut self, out: &mut impl Output) -> Result<()> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        match &run.rating {
+            Rating::Flat(flat) => flat.groups(self.book, &run, out),
+            Rating::Graduated(rows) => {
+                let rated = graduated::rate(self.book, &run, rows, &mut self.extents, out)?;
+                match &mut self.lines {
+                    Some(lines) => rated.lines(&run, rows, lines, out),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Completes a group of this run.
+    fn group(&self, book: &RateBook, position: usize, tier: usize, total: Total) -> Result<Group> {
+        let edge = book.path(self.subscription)[position];
+        let terms = &book.edges()[edge.get()];
+        let money = match total.narrow {
+            Some((mantissa, scale)) => {
+                kernel::Money::rounded(mantissa, scale, terms.rounding, terms.currency)?
+            }
+            None => total.amount.round(terms.rounding, terms.currency)?,
+        };
+        Ok(Group {
+            subscription: self.subscription,
+            meter: self.meter,
+            edge,
+            position: position as u8,
+            tier: tier as u8,
+            quantity: Quantity::from_mantissa(total.quantity),
+            lines: total.lines,
+            amount: total.amount,
+            money,
+            price: total.price,
+        })
+    }
+}
+
+/// What a group adds up to.
+#[derive(Debug, Clone, Copy)]
+struct Total {
+    quantity: i128,
+    lines: u64,
+    amount: Amount,
+    /// The amount in 128 bits with its decimals, where it fits.
+    narrow: Option<(i128, u8)>,
+    price: Option<GroupPrice>,
+}
+
+impl<'a> Usage<'a> {
+    fn segment(&self, from: usize, until: usize) -> Segment<'a> {
+        Segment {
+            starts: self.start.map(|starts| &starts[from..until]),
+            ends: self.end.map(|ends| &ends[from..until]),
+            quantity: match self.quantity {
+                Quantities::Narrow(values) => Quantities::Narrow(&values[from..until]),
+                Quantities::Wide(values) => Quantities::Wide(&values[from..until]),
+            },
+            scale: self.scale,
+        }
+    }
+}
+
+impl Segment<'_> {
+    fn rows(&self) -> usize {
+        match self.quantity {
+            Quantities::Narrow(values) => values.len(),
+            Quantities::Wide(values) => values.len(),
+        }
+    }
+
+    /// The rows one by one, with quantities at their full scale. Where the times were not read
+    /// because no price changes within the month, every row counts at `anywhere`.
+    fn stretches(&self, anywhere: i64) -> impl Iterator<Item = Stretch> + '_ {
+        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.scale));
+        (0..self.rows()).map(move |at| {
+            let start = self.starts.map_or(anywhere, |starts| starts[at]);
+            Stretch {
+                start,
+                end: self.ends.map_or(start, |ends| ends[at]),
+                quantity: factor
+                    * match self.quantity {
+                        Quantities::Narrow(values) => i128::from(values[at]),
+                        Quantities::Wide(values) => values[at],
+                    },
+            }
+        })
+    }
+}
+
+fn overflow() -> Error {
+    Error::invalid("quantity", "adds up to more than is kept")
+}

@@ -1,0 +1,285 @@
+//! Runs whose price changes with time or quantity: cut by both.
+
+use std::collections::BTreeMap;
+
+use kernel::{Amount, QUANTITY_SCALE, Quantity, Result};
+
+use super::flat::extent;
+use super::{Output, Run, Total, overflow};
+use crate::book::RateBook;
+use crate::group::{GroupPrice, Unpriced};
+use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
+use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
+use crate::slices::{Stretch, slice_by_tier};
+
+/// A part of a record that lies in one tier of one price, on one edge.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    row: u32,
+    interval: u32,
+    tier: u32,
+    quantity: i128,
+    /// When the part begins.
+    start: i64,
+}
+
+/// A rated run: the slices of every edge, ordered by row.
+#[derive(Debug)]
+pub(super) struct Rated {
+    edges: Vec<Vec<Slice>>,
+    /// Whether every edge has a price; otherwise there are no lines.
+    complete: bool,
+}
+
+/// Rates a run on every edge: completes its groups and keeps its slices for the lines.
+pub(super) fn rate(
+    book: &RateBook,
+    run: &Run,
+    rows: &[Stretch],
+    extents: &mut LineExtents,
+    out: &mut impl Output,
+) -> Result<Rated> {
+    let mut rated = Rated { edges: Vec::with_capacity(run.schedules.len()), complete: true };
+    for (position, schedule) in run.schedules.iter().enumerate() {
+        let mut slices = Vec::with_capacity(rows.len());
+        match cut(schedule, rows, &mut slices) {
+            Ok(()) => {
+                measure(schedule, &slices, position, extents);
+                groups(book, run, position, &slices, out)?;
+            }
+            Err(NoPrice { reason: Gap(reason), quantity }) => {
+                rated.complete = false;
+                out.unpriced(Unpriced {
+                    subscription: book.subscription_id(run.subscription).to_string(),
+                    meter: book.meters()[run.meter.get()].to_string(),
+                    edge: Some(book.path(run.subscription)[position]),
+                    reason: reason.to_string(),
+                    quantity: Quantity::from_mantissa(quantity),
+                })?;
+            }
+        }
+        // Stable: the parts of a record stay in the order of time.
+        slices.sort_by_key(|slice| slice.row);
+        rated.edges.push(slices);
+    }
+    Ok(rated)
+}
+
+/// Usage met a stretch of time without a price.
+struct NoPrice<'a> {
+    reason: &'a Gap,
+    quantity: i128,
+}
+
+/// Cuts the rows by the prices of one edge: by time first, and within a price by tier. The units
+/// fill the tiers in the order of service time.
+fn cut<'a>(
+    schedule: &'a Schedule,
+    rows: &[Stretch],
+    slices: &mut Vec<Slice>,
+) -> Result<(), NoPrice<'a>> {
+    let mut counter = 0;
+    for (at, interval) in schedule.intervals.iter().enumerate() {
+        for (row_at, row) in rows.iter().enumerate() {
+            if !row.meets(interval.from, interval.until) {
+                continue;
+            }
+            let quantity = row.used_until(interval.until) - row.used_until(interval.from);
+            // Nothing was used in this part; a record of nothing stays where it starts.
+            if quantity == 0 && (row.quantity != 0 || row.start < interval.from) {
+                continue;
+            }
+            let price = match &interval.price {
+                Ok(price) => price,
+                Err(reason) => return Err(NoPrice { reason, quantity }),
+            };
+            slice_by_tier(&price.tiers, counter, quantity, |tier, quantity| {
+                slices.push(Slice {
+                    row: row_at as u32,
+                    interval: at as u32,
+                    tier: tier as u32,
+                    quantity,
+                    start: row.start.max(interval.from),
+                });
+            });
+            counter += quantity;
+        }
+    }
+    Ok(())
+}
+
+fn priced(schedule: &Schedule, slice: Slice) -> Option<(&Price, &PricedTier)> {
+    let price = schedule.intervals.get(slice.interval as usize)?.price.as_ref().ok()?;
+    Some((price, price.tiers.get(slice.tier as usize)?))
+}
+
+/// Adds the slices up: one group a tier, exact within each price.
+fn groups(
+    book: &RateBook,
+    run: &Run,
+    position: usize,
+    slices: &[Slice],
+    out: &mut impl Output,
+) -> Result<()> {
+    let mut sums: BTreeMap<(u32, u32), (i128, u64)> = BTreeMap::new();
+    for slice in slices {
+        let (quantity, lines) = sums.entry((slice.tier, slice.interval)).or_default();
+        *quantity = quantity.checked_add(slice.quantity).ok_or_else(overflow)?;
+        *lines += 1;
+    }
+    let mut totals: BTreeMap<u32, Total> = BTreeMap::new();
+    for ((tier, interval), (quantity, lines)) in sums {
+        let slice = Slice { row: 0, interval, tier, quantity, start: 0 };
+        let Some((price, priced)) = priced(&run.schedules[position], slice) else { continue };
+        let effective_unit_price = priced.effective_unit_price;
+        let amount = Amount::of_exchanged(
+            Quantity::from_mantissa(quantity),
+            effective_unit_price,
+            price.rate.rate,
+        )?;
+        let stated = GroupPrice {
+            pricing_currency: price.pricing_currency,
+            rate: price.rate,
+            unit_price: priced.unit_price,
+            effective_unit_price,
+        };
+        let total = Total { quantity, lines, amount, narrow: None, price: Some(stated) };
+        match totals.entry(tier) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(total);
+            }
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                let sum = entry.get_mut();
+                sum.quantity = sum.quantity.checked_add(quantity).ok_or_else(overflow)?;
+                sum.lines += lines;
+                sum.amount = sum.amount.checked_add(amount)?;
+                sum.price = sum.price.filter(|price| *price == stated);
+            }
+        }
+    }
+    for (tier, total) in totals {
+        out.group(&run.group(book, position, tier as usize, total)?)?;
+    }
+    Ok(())
+}
+
+/// Measures how wide the lines of these slices are.
+fn measure(schedule: &Schedule, slices: &[Slice], position: usize, extents: &mut LineExtents) {
+    for slice in slices {
+        let known = extents.quantity;
+        let mut scale = known.scale;
+        while scale < QUANTITY_SCALE
+            && slice.quantity % 10i128.pow(u32::from(QUANTITY_SCALE - scale)) != 0
+        {
+            scale += 1;
+        }
+        let size = slice.quantity.unsigned_abs();
+        extents.quantity = Extent { scale, ..extent(size, 1, QUANTITY_SCALE, known) };
+        let Some((_, PricedTier { charge, .. })) = priced(schedule, *slice) else { continue };
+        let known = extents.amounts.get(position).copied().unwrap_or_default();
+        let measured = match charge {
+            Some(Charge { mantissa, scale }) => Extent {
+                scale: *scale,
+                ..extent(size, mantissa.unsigned_abs(), QUANTITY_SCALE + scale, known)
+            },
+            None => Extent { whole: 38, scale: 0 },
+        };
+        extents.amount(position, measured);
+    }
+}
+
+impl Rated {
+    /// Makes lines: the finest parts that have one price on every edge. None where an edge has no
+    /// price, which has been reported.
+    pub fn lines(
+        &self,
+        run: &Run,
+        rows: &[Stretch],
+        lines: &mut LineBuilder,
+        out: &mut impl Output,
+    ) -> Result<()> {
+        if !self.complete {
+            return Ok(());
+        }
+        let mut cursors: Vec<Cursor<'_>> =
+            self.edges.iter().map(|slices| Cursor { slices, used: 0 }).collect();
+        for row in 0..rows.len() as u32 {
+            let mut slice = 0;
+            while let Some(part) = next_part(&cursors, row) {
+                let of = RowsOf { subscription: run.subscription.0, meter: run.meter.0, slice };
+                lines.extend(of, std::iter::once(part.start));
+                lines.quantity.push_quantity(part.quantity)?;
+                for position in 0..lines.amounts.len() {
+                    let Some(cursor) = cursors.get_mut(position) else {
+                        lines.tier(position, None, 1);
+                        lines.amounts[position].extend_null(1);
+                        continue;
+                    };
+                    let taken = cursor.take(part.quantity);
+                    lines.tier(position, Some(taken.tier as usize), 1);
+                    let price = priced(&run.schedules[position], taken).ok_or_else(overflow)?;
+                    lines.amounts[position].push_charged(part.quantity, price.0, price.1)?;
+                }
+                slice += 1;
+                if lines.room() == 0
+                    && let Some(batch) = lines.take()?
+                {
+                    out.lines(batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the slices of one edge have been handed out.
+struct Cursor<'a> {
+    slices: &'a [Slice],
+    /// How much of the first slice is gone.
+    used: i128,
+}
+
+impl Cursor<'_> {
+    /// The next slice, as far as it belongs to a row and is not yet used.
+    fn peek(&self, row: u32) -> Option<Slice> {
+        let first = self.slices.first().filter(|slice| slice.row == row)?;
+        Some(Slice { quantity: first.quantity - self.used, ..*first })
+    }
+
+    /// Hands out a part of the first slice.
+    fn take(&mut self, quantity: i128) -> Slice {
+        let first = self.slices[0];
+        self.used += quantity;
+        if self.used == first.quantity {
+            self.used = 0;
+            self.slices = &self.slices[1..];
+        }
+        first
+    }
+}
+
+struct Part {
+    quantity: i128,
+    start: i64,
+}
+
+/// The smallest piece that comes next on every edge. All edges cut the same quantity, so they
+/// come to its end together.
+fn next_part(cursors: &[Cursor<'_>], row: u32) -> Option<Part> {
+    let mut part: Option<Part> = None;
+    for cursor in cursors {
+        let slice = cursor.peek(row)?;
+        part = Some(match part {
+            None => Part { quantity: slice.quantity, start: slice.start },
+            Some(so_far) => Part {
+                quantity: if slice.quantity.abs() < so_far.quantity.abs() {
+                    slice.quantity
+                } else {
+                    so_far.quantity
+                },
+                start: so_far.start.max(slice.start),
+            },
+        });
+    }
+    part
+}

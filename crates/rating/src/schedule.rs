@@ -1,0 +1,323 @@
+//! Prices of one meter on one node over the month: when which tiers apply.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{AppliedRate, Derivation, Tiers};
+use kernel::{Currency, ExchangeRate, Percent, Quantity, UnitPrice, micros_instant};
+
+use crate::book::{Listed, MeterIndex, Node, NodeIndex, RateBook, Rule};
+
+/// The prices of one meter on one node, from the start of the month to its end without a hole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Stretches of time with one price each, earliest first; neighbours differ.
+    pub intervals: Vec<Interval>,
+}
+
+/// A stretch of time with one price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interval {
+    /// The first microsecond.
+    pub from: i64,
+    /// The first microsecond that no longer belongs to it.
+    pub until: i64,
+    /// The price, or why there is none.
+    pub price: Result<Price, Gap>,
+}
+
+/// Why there is no price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap(pub Arc<str>);
+
+/// A graduated price on an edge, and what it is worth in the edge's currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// The currency in which the price is stated.
+    pub pricing_currency: Currency,
+    /// From that currency to the one that is billed.
+    pub rate: AppliedRate,
+    /// The tiers, lowest bound first.
+    pub tiers: Vec<PricedTier>,
+}
+
+/// A tier of a graduated price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PricedTier {
+    /// How many units have gone before.
+    pub from: Quantity,
+    /// What the unit costs before the edge's own rule: the list price under "list minus",
+    /// otherwise the price itself.
+    pub unit_price: UnitPrice,
+    /// What the unit costs on this edge, in the pricing currency.
+    pub effective_unit_price: UnitPrice,
+    /// What the unit costs on this edge, in the billed currency: the exact product of effective
+    /// price and rate, without trailing zeros. None where that needs more than 128 bits.
+    pub charge: Option<Charge>,
+}
+
+/// An exact price as an integer and its decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// The integer.
+    pub mantissa: i128,
+    /// How many of its digits are decimals.
+    pub scale: u8,
+}
+
+impl Charge {
+    /// The exact product of a price and a rate.
+    pub fn of(price: UnitPrice, rate: ExchangeRate) -> Option<Self> {
+        let ((price, price_scale), (rate, rate_scale)) = (price.trimmed(), rate.trimmed());
+        let product = price.checked_mul(rate)?;
+        let (mantissa, scale) = kernel::trimmed(product, price_scale + rate_scale);
+        Some(Self { mantissa, scale })
+    }
+}
+
+impl Schedule {
+    /// The one tier that applies all month long, where that is so.
+    pub fn flat(&self) -> Option<&PricedTier> {
+        match self.intervals.as_slice() {
+            [Interval { price: Ok(Price { tiers, .. }), .. }] if tiers.len() == 1 => tiers.first(),
+            _ => None,
+        }
+    }
+
+    /// The stretch in which an instant lies.
+    pub fn at(&self, micros: i64) -> Option<&Interval> {
+        self.intervals.iter().find(|interval| interval.from <= micros && micros < interval.until)
+    }
+}
+
+/// How the price of an interval came about, for explanations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived<'a> {
+    /// The price book.
+    pub book: &'a kernel::Key,
+    /// What the winning rule applies to.
+    pub selector: &'a domain::Selector,
+    /// When the rule applies, in microseconds.
+    pub rule: (i64, i64),
+    /// How it makes a price.
+    pub derivation: &'a Derivation,
+    /// The list price it started from, with its dates: under "list minus".
+    pub list: Option<(&'a kernel::Key, i64, i64, &'a Tiers)>,
+    /// What one unit of the seller's currency was worth in the buyer's: under "buy plus".
+    pub bought_rate: Option<AppliedRate>,
+}
+
+impl RateBook {
+    /// The prices of a meter on a node, over the month.
+    pub fn schedule(&self, node: NodeIndex, meter: MeterIndex) -> Schedule {
+        Derivations::new(self, node, meter).schedule()
+    }
+
+    /// How the price at an instant came about; `None` where there is no price.
+    pub fn derived(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<Derived<'_>> {
+        let derivations = Derivations::new(self, node, meter);
+        let book = &self.books[derivations.node.book? as usize];
+        let rule = derivations.winner(at)?;
+        let list = derivations.list_at(at).ok();
+        let bought = derivations.parent.as_ref().and_then(|_| {
+            let parent = &self.nodes[derivations.node.parent?.get()];
+            derivations.rate_from(parent.currency).ok()
+        });
+        Some(Derived {
+            book: &book.key,
+            selector: &rule.selector,
+            rule: (rule.from, rule.until),
+            derivation: &rule.derivation,
+            list: list.filter(|_| matches!(rule.derivation, Derivation::ListMinus(_))),
+            bought_rate: bought.filter(|_| matches!(rule.derivation, Derivation::BuyPlus(_))),
+        })
+    }
+}
+
+/// One meter on one node, with everything that its prices depend on.
+struct Derivations<'a> {
+    book: &'a RateBook,
+    meter: MeterIndex,
+    node: &'a Node,
+    listed: Option<&'a Listed>,
+    candidates: Option<crate::book::Candidates<'a>>,
+    /// What the seller pays; only where a rule asks for it.
+    parent: Option<Schedule>,
+}
+
+impl<'a> Derivations<'a> {
+    fn new(book: &'a RateBook, node: NodeIndex, meter: MeterIndex) -> Self {
+        let node = &book.nodes[node.get()];
+        let list = node.list.map(|list| &book.lists[list as usize]);
+        let listed = list.and_then(|list| list.meters[meter.get()].as_ref());
+        let rules = node.book.map(|rules| &book.books[rules as usize]);
+        let candidates = rules.map(|rules| rules.candidates(meter, listed));
+        let buys = candidates.is_some_and(|candidates| {
+            candidates.iter().any(|rule| matches!(rule.derivation, Derivation::BuyPlus(_)))
+        });
+        let parent = node.parent.filter(|_| buys).map(|parent| book.schedule(parent, meter));
+        Self { book, meter, node, listed, candidates, parent }
+    }
+
+    fn schedule(&self) -> Schedule {
+        let mut intervals: Vec<Interval> = Vec::with_capacity(1);
+        for (from, until) in self.stretches() {
+            let price = self.price(from);
+            match intervals.last_mut() {
+                Some(last) if last.price == price => last.until = until,
+                _ => intervals.push(Interval { from, until, price }),
+            }
+        }
+        Schedule { intervals }
+    }
+
+    /// The month, cut wherever anything that a price depends on changes.
+    fn stretches(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let (start, end) = self.book.period;
+        let mut cuts = vec![start, end];
+        let mut cut = |from: i64, until: i64| {
+            cuts.extend([from, until].into_iter().filter(|at| start < *at && *at < end));
+        };
+        cut(self.node.agreed.0, self.node.agreed.1);
+        for rule in self.candidates.iter().flat_map(|candidates| candidates.iter()) {
+            cut(rule.from, rule.until);
+        }
+        if let Some(listed) = self.listed {
+            listed.meter.intervals().for_each(|(from, until, _)| cut(from, until));
+        }
+        if let Some(parent) = &self.parent {
+            parent.intervals.iter().for_each(|interval| cut(interval.from, interval.until));
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        let ends: Vec<_> = cuts.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        ends.into_iter()
+    }
+
+    fn winner(&self, at: i64) -> Option<&'a Rule> {
+        self.candidates.and_then(|candidates| candidates.winner(at))
+    }
+
+    fn price(&self, at: i64) -> Result<Price, Gap> {
+        let (from, until) = self.node.agreed;
+        if at < from || until <= at {
+            return Err(gap(format_args!("no trade agreement applies on {}", self.day(at))));
+        }
+        let Some(rule) = self.winner(at) else {
+            let book = self.node.book.map(|book| self.book.books[book as usize].key.to_string());
+            let book = book.unwrap_or_else(|| "that the agreement names".into());
+            return Err(gap(format_args!("no rule of price book {book} covers the meter")));
+        };
+        match &rule.derivation {
+            Derivation::ListMinus(percent) => self.list_minus(*percent, at),
+            Derivation::BuyPlus(percent) => self.buy_plus(*percent, at),
+            Derivation::Fixed { currency, tiers } => {
+                let tiers = tiers.as_slice().iter().map(|tier| (tier.from, tier.price, tier.price));
+                Ok(priced(*currency, self.rate_from(*currency)?, tiers))
+            }
+        }
+    }
+
+    fn list_minus(&self, percent: Percent, at: i64) -> Result<Price, Gap> {
+        let currency = self.node.list.map(|list| self.book.lists[list as usize].currency);
+        let (.., tiers) = self.list_at(at)?;
+        let currency = currency.unwrap_or(self.node.currency);
+        let derived: Option<Vec<_>> = tiers
+            .as_slice()
+            .iter()
+            .map(|tier| Some((tier.from, tier.price, tier.price.derive(percent.negated(), &[])?)))
+            .collect();
+        let derived = derived.ok_or_else(too_large)?;
+        Ok(priced(currency, self.rate_from(currency)?, derived))
+    }
+
+    fn buy_plus(&self, percent: Percent, at: i64) -> Result<Price, Gap> {
+        let bought = self.parent.as_ref().and_then(|parent| parent.at(at));
+        let bought = match bought.map(|interval| &interval.price) {
+            Some(Ok(price)) => price,
+            Some(Err(Gap(reason))) => {
+                return Err(gap(format_args!("the seller itself has no price: {reason}")));
+            }
+            None => return Err(gap(format_args!("the seller buys from nobody"))),
+        };
+        let seller_currency = self.node.parent.map(|parent| self.book.nodes[parent.get()].currency);
+        let own = self.node.currency;
+        let rate = self.rate_from(seller_currency.unwrap_or(own))?;
+        let rates = [bought.rate.rate, rate.rate];
+        let derived: Option<Vec<_>> = bought
+            .tiers
+            .iter()
+            .map(|tier| {
+                let price = tier.effective_unit_price.derive(percent, &rates)?;
+                Some((tier.from, price, price))
+            })
+            .collect();
+        // The exchange is part of the seller's own calculation; the buyer sees a price in the
+        // currency it is billed in.
+        let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
+        Ok(priced(own, one, derived.ok_or_else(too_large)?))
+    }
+
+    /// The list price at an instant, with its dates.
+    fn list_at(&self, at: i64) -> Result<(&'a kernel::Key, i64, i64, &'a Tiers), Gap> {
+        let Some(list) = self.node.list.map(|list| &self.book.lists[list as usize]) else {
+            return Err(gap(format_args!("the offer's price sheet has not been imported")));
+        };
+        let Some(listed) = self.listed else {
+            let id = &self.book.meters[self.meter.get()];
+            return Err(gap(format_args!("price sheet {} does not list meter {id}", list.key)));
+        };
+        let found = listed.meter.intervals().find(|(from, until, _)| *from <= at && at < *until);
+        if let Some((from, until, tiers)) = found {
+            return Ok((&list.key, from, until, tiers));
+        }
+        let known: Vec<String> = listed
+            .meter
+            .intervals()
+            .map(|(from, until, _)| match until {
+                i64::MAX => format!("from {}", self.day(from)),
+                _ => format!("from {} until {}", self.day(from), self.day(until)),
+            })
+            .collect();
+        Err(gap(format_args!(
+            "price sheet {} lists the meter only {}, not on {}",
+            list.key,
+            known.join(" and "),
+            self.day(at)
+        )))
+    }
+
+    fn rate_from(&self, currency: Currency) -> Result<AppliedRate, Gap> {
+        match self.node.rates.get(&currency) {
+            Some(Ok(rate)) => Ok(*rate),
+            Some(Err(reason)) => Err(Gap(Arc::clone(reason))),
+            None => Err(gap(format_args!("no exchange from {currency} is agreed"))),
+        }
+    }
+
+    fn day(&self, micros: i64) -> String {
+        self.book.zone.day_of(micros_instant(micros)).to_string()
+    }
+}
+
+fn priced(
+    pricing_currency: Currency,
+    rate: AppliedRate,
+    tiers: impl IntoIterator<Item = (Quantity, UnitPrice, UnitPrice)>,
+) -> Price {
+    let tiers = tiers.into_iter().map(|(from, unit_price, effective_unit_price)| PricedTier {
+        from,
+        unit_price,
+        effective_unit_price,
+        charge: Charge::of(effective_unit_price, rate.rate),
+    });
+    Price { pricing_currency, rate, tiers: tiers.collect() }
+}
+
+fn gap(reason: fmt::Arguments<'_>) -> Gap {
+    Gap(reason.to_string().into())
+}
+
+fn too_large() -> Gap {
+    gap(format_args!("the derived price is too large to be kept exactly"))
+}

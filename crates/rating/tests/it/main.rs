@@ -1,0 +1,7 @@
+//! The engine's promises, each with a test that tries to break it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod invariance;
+mod lines;
+mod prices;
+mod world;
