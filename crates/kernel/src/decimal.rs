@@ -127,11 +127,33 @@ pub(crate) fn write(
 }
 
 /// A mantissa and a scale without the trailing zeros: `1500, 4` is `15, 2`.
-pub fn trimmed(mut mantissa: i128, mut scale: u8) -> (i128, u8) {
+pub fn trimmed(mantissa: i128, scale: u8) -> (i128, u8) {
     if mantissa == 0 {
         return (0, 0);
     }
+    // Division of 64 bits by a constant is much cheaper than of 128.
+    if let Ok(narrow) = u64::try_from(mantissa) {
+        let (narrow, scale) = trimmed_narrow(narrow, scale);
+        return (i128::from(narrow), scale);
+    }
+    let (mut mantissa, mut scale) = (mantissa, scale);
     while scale > 0 && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    (mantissa, scale)
+}
+
+fn trimmed_narrow(mut mantissa: u64, mut scale: u8) -> (u64, u8) {
+    while scale >= 8 && mantissa.is_multiple_of(100_000_000) {
+        mantissa /= 100_000_000;
+        scale -= 8;
+    }
+    if scale >= 4 && mantissa.is_multiple_of(10_000) {
+        mantissa /= 10_000;
+        scale -= 4;
+    }
+    while scale > 0 && mantissa.is_multiple_of(10) {
         mantissa /= 10;
         scale -= 1;
     }

@@ -1,5 +1,6 @@
 //! Identities: GUIDs outside, typed inside.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -99,6 +100,12 @@ impl MeterId {
 
     /// The id as it is kept: lower case.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for MeterId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -3,7 +3,7 @@
 use ethnum::I256;
 
 use crate::decimal::{self, fixed_decimal};
-use crate::rounding::{Rounding, divide, pow10};
+use crate::rounding::{Rounding, divide, divide_narrow, pow10};
 use crate::{ExchangeRate, PERCENT_SCALE, Percent};
 
 /// Decimals of a [`UnitPrice`]. Documented prices have up to 16, such as 0.0209496384791679.
@@ -29,11 +29,30 @@ impl UnitPrice {
             return Some(self);
         }
         let hundred_and = Percent::HUNDRED.mantissa() + percent.mantissa();
-        let factor = decimal::trimmed(hundred_and, PERCENT_SCALE);
-        let factors = std::iter::once((factor.0, factor.1 + 2))
-            .chain(rates.iter().map(|rate| rate.trimmed()));
-        let (mantissa, scale) = self.trimmed();
-        let (mut exact, mut scale) = (I256::new(mantissa), scale);
+        let (factor, factor_scale) = decimal::trimmed(hundred_and, PERCENT_SCALE);
+        let (mut product, mut scale) = (Some(factor), factor_scale + 2);
+        for (mantissa, decimals) in rates.iter().map(|rate| rate.trimmed()) {
+            product = product.and_then(|product| product.checked_mul(mantissa));
+            scale += decimals;
+        }
+        let dropped = UNIT_PRICE_SCALE + scale - DERIVED_PRICE_DECIMALS;
+        let narrow = product
+            .and_then(|product| product.checked_mul(self.0))
+            .filter(|_| dropped <= 38)
+            .map(|exact| divide_narrow(exact, 10i128.pow(u32::from(dropped)), Rounding::HalfEven));
+        let rounded = match narrow {
+            Some(rounded) => rounded,
+            None => self.derive_wide((factor, factor_scale + 2), rates)?,
+        };
+        let places = u32::from(UNIT_PRICE_SCALE - DERIVED_PRICE_DECIMALS);
+        rounded.checked_mul(10i128.pow(places)).map(Self)
+    }
+
+    /// The same with 256 bits, for factors that need them.
+    fn derive_wide(self, factor: (i128, u8), rates: &[ExchangeRate]) -> Option<i128> {
+        let (mantissa, mut scale) = self.trimmed();
+        let mut exact = I256::new(mantissa);
+        let factors = std::iter::once(factor).chain(rates.iter().map(|rate| rate.trimmed()));
         for (mantissa, decimals) in factors {
             exact = exact.checked_mul(I256::new(mantissa))?;
             scale += decimals;
@@ -43,7 +62,6 @@ impl UnitPrice {
             Some(_) => return None,
             None => exact.checked_mul(pow10(DERIVED_PRICE_DECIMALS - scale))?,
         };
-        let mantissa = rounded.checked_mul(pow10(UNIT_PRICE_SCALE - DERIVED_PRICE_DECIMALS))?;
-        i128::try_from(mantissa).ok().map(Self)
+        i128::try_from(rounded).ok()
     }
 }

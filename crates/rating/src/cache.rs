@@ -1,18 +1,16 @@
 //! Prices that were derived before, in a fixed amount of memory.
 
-use std::sync::Arc;
-
 use crate::book::{MeterIndex, NodeIndex, RateBook};
-use crate::schedule::Schedule;
+use crate::schedule::NodePrice;
 
-/// How many schedules are kept; a power of two.
+/// How many prices are kept; a power of two.
 const SLOTS: usize = 1 << 15;
 
 /// A cache in which each node and meter has one place, taken over by whoever comes last: a
 /// distributor has more prices than memory, and most repeat soon or never.
 #[derive(Debug)]
 pub(crate) struct PriceCache {
-    slots: Vec<Option<(NodeIndex, MeterIndex, Arc<Schedule>)>>,
+    slots: Vec<Option<(NodeIndex, MeterIndex, NodePrice)>>,
 }
 
 impl PriceCache {
@@ -20,18 +18,18 @@ impl PriceCache {
         Self { slots: vec![None; SLOTS] }
     }
 
-    /// The prices of a meter on a node.
-    pub fn get(&mut self, book: &RateBook, node: NodeIndex, meter: MeterIndex) -> Arc<Schedule> {
-        let mixed =
-            (u64::from(node.0) << 32 | u64::from(meter.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let slot = &mut self.slots[(mixed >> 49) as usize & (SLOTS - 1)];
-        match slot {
-            Some((n, m, schedule)) if *n == node && *m == meter => Arc::clone(schedule),
-            _ => {
-                let schedule = Arc::new(book.schedule(node, meter));
-                *slot = Some((node, meter, Arc::clone(&schedule)));
-                schedule
-            }
+    /// The price of a meter on a node.
+    pub fn get(&mut self, book: &RateBook, node: NodeIndex, meter: MeterIndex) -> NodePrice {
+        let mixed = u64::from(node.0) << 32 | u64::from(meter.0);
+        let slot = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 49) as usize & (SLOTS - 1);
+        if let Some((n, m, price)) = &self.slots[slot]
+            && (*n, *m) == (node, meter)
+        {
+            return price.clone();
         }
+        let bought = book.bought_at(node).map(|parent| self.get(book, parent, meter));
+        let price = NodePrice::derive(book, node, meter, bought);
+        self.slots[slot] = Some((node, meter, price.clone()));
+        price
     }
 }

@@ -10,13 +10,13 @@ mod graduated;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use kernel::{Amount, Error, QUANTITY_SCALE, Quantity, Result};
+use kernel::{Error, QUANTITY_SCALE, Quantity, Result};
 
 use crate::book::{MeterIndex, RateBook, SubscriptionIndex};
 use crate::cache::PriceCache;
-use crate::group::{Group, GroupPrice, Unpriced};
-use crate::lines::{LineBuilder, LineExtents, LineFormat};
-use crate::schedule::Schedule;
+use crate::group::{ExactAmount, Group, GroupPrice, Unpriced};
+use crate::lines::{LineBuilder, LineExtents, LineFormat, RowsOf};
+use crate::schedule::{FlatPrice, NodePrice, Schedule};
 use crate::slices::Stretch;
 use crate::usage::{Quantities, Translation, Usage};
 
@@ -37,6 +37,10 @@ pub trait Output {
 pub struct Rater<'b> {
     book: &'b RateBook,
     cache: PriceCache,
+    /// The prices of the run that starts.
+    prices: Vec<NodePrice>,
+    /// Memory of a run that has ended, for the next one.
+    spare: Vec<FlatPrice>,
     subscriptions: Translation<SubscriptionIndex>,
     meters: Translation<MeterIndex>,
     lines: Option<LineBuilder>,
@@ -49,14 +53,15 @@ pub struct Rater<'b> {
 struct Run {
     subscription: SubscriptionIndex,
     meter: MeterIndex,
-    schedules: Vec<Arc<Schedule>>,
     rating: Rating,
 }
 
 #[derive(Debug)]
 enum Rating {
+    /// One price on every edge.
     Flat(flat::Flat),
-    Graduated(Vec<Stretch>),
+    /// On some edge the price changes with time or quantity.
+    Graduated(Vec<Arc<Schedule>>, Vec<Stretch>),
 }
 
 /// Where one stretch of rows of a batch has its quantities, and how many decimals they have.
@@ -74,6 +79,8 @@ impl<'b> Rater<'b> {
         Self {
             book,
             cache: PriceCache::new(),
+            prices: Vec::new(),
+            spare: Vec::new(),
             subscriptions: Translation::new(),
             meters: Translation::new(),
             lines: lines.map(LineBuilder::new),
@@ -122,8 +129,7 @@ impl<'b> Rater<'b> {
         let book = self.book;
         let subscription_index =
             self.subscriptions.get(subscription, |id| book.find_subscription(id));
-        let meter_index =
-            self.meters.get(meter, |id| id.parse().ok().and_then(|id| book.find_meter(&id)));
+        let meter_index = self.meters.get(meter, |id| book.find_meter(id));
         let (Some(subscription), Some(meter)) = (subscription_index, meter_index) else {
             self.finish_run(out)?;
             return out.unpriced(self.unknown(subscription, meter, segment));
@@ -138,14 +144,14 @@ impl<'b> Rater<'b> {
         }
         let Some(run) = &mut self.run else { return Ok(()) };
         match &mut run.rating {
-            Rating::Graduated(rows) => {
+            Rating::Graduated(_, rows) => {
                 rows.extend(segment.stretches(book.period_micros().0));
                 Ok(())
             }
             Rating::Flat(flat) => {
-                let rows =
-                    flat::Rows { run: (run.subscription, run.meter), schedules: &run.schedules };
-                flat.take(book, rows, segment, &mut self.extents, self.lines.as_mut(), out)
+                let of = RowsOf { subscription: subscription.0, meter: meter.0, slice: 0 };
+                let period = book.period_micros();
+                flat.take(period, of, segment, &mut self.extents, self.lines.as_mut(), out)
             }
         }
     }
@@ -163,23 +169,34 @@ impl<'b> Rater<'b> {
 
     fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {
         let nodes = self.book.nodes(subscription);
-        let schedules: Vec<_> =
-            nodes.iter().map(|node| self.cache.get(self.book, *node, meter)).collect();
-        let rating = match flat::Flat::of(&schedules) {
-            Some(flat) => Rating::Flat(flat),
-            None => Rating::Graduated(Vec::new()),
+        self.prices.clear();
+        for node in nodes {
+            self.prices.push(self.cache.get(self.book, *node, meter));
+        }
+        let rating = if let Some(flat) = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare)) { Rating::Flat(flat) } else {
+            let period = self.book.period_micros();
+            let schedules = self.prices.iter().map(|price| price.schedule(period)).collect();
+            Rating::Graduated(schedules, Vec::new())
         };
-        Run { subscription, meter, schedules, rating }
+        Run { subscription, meter, rating }
     }
 
     fn finish_run(&mut self, out: &mut impl Output) -> Result<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
-        match &run.rating {
-            Rating::Flat(flat) => flat.groups(self.book, &run, out),
-            Rating::Graduated(rows) => {
-                let rated = graduated::rate(self.book, &run, rows, &mut self.extents, out)?;
+        let (subscription, meter) = (run.subscription, run.meter);
+        match run.rating {
+            Rating::Flat(flat) => {
+                let key = RunKey { book: self.book, subscription, meter };
+                flat.groups(key, out)?;
+                self.spare = flat.prices;
+                Ok(())
+            }
+            Rating::Graduated(schedules, rows) => {
+                let key = RunKey { book: self.book, subscription, meter };
+                let rating = graduated::Graduated { key, schedules: &schedules, rows: &rows };
+                let slices = rating.rate(&mut self.extents, out)?;
                 match &mut self.lines {
-                    Some(lines) => rated.lines(&run, rows, lines, out),
+                    Some(lines) => rating.lines(&slices, lines, out),
                     None => Ok(()),
                 }
             }
@@ -187,17 +204,20 @@ impl<'b> Rater<'b> {
     }
 }
 
-impl Run {
+/// Whose run it is.
+#[derive(Debug, Clone, Copy)]
+struct RunKey<'b> {
+    book: &'b RateBook,
+    subscription: SubscriptionIndex,
+    meter: MeterIndex,
+}
+
+impl RunKey<'_> {
     /// Completes a group of this run.
-    fn group(&self, book: &RateBook, position: usize, tier: usize, total: Total) -> Result<Group> {
-        let edge = book.path(self.subscription)[position];
-        let terms = &book.edges()[edge.get()];
-        let money = match total.narrow {
-            Some((mantissa, scale)) => {
-                kernel::Money::rounded(mantissa, scale, terms.rounding, terms.currency)?
-            }
-            None => total.amount.round(terms.rounding, terms.currency)?,
-        };
+    fn group(&self, position: usize, tier: usize, total: Total) -> Result<Group> {
+        let edge = self.book.path(self.subscription)[position];
+        let terms = &self.book.edges()[edge.get()];
+        let money = total.exact.round(terms.rounding, terms.currency)?;
         Ok(Group {
             subscription: self.subscription,
             meter: self.meter,
@@ -206,7 +226,7 @@ impl Run {
             tier: tier as u8,
             quantity: Quantity::from_mantissa(total.quantity),
             lines: total.lines,
-            amount: total.amount,
+            exact: total.exact,
             money,
             price: total.price,
         })
@@ -218,9 +238,7 @@ impl Run {
 struct Total {
     quantity: i128,
     lines: u64,
-    amount: Amount,
-    /// The amount in 128 bits with its decimals, where it fits.
-    narrow: Option<(i128, u8)>,
+    exact: ExactAmount,
     price: Option<GroupPrice>,
 }
 

@@ -1,7 +1,7 @@
 //! What an invoice line collects: the usage of one subscription, meter and tier on one edge.
 
 use domain::AppliedRate;
-use kernel::{Amount, Currency, Money, Quantity, UnitPrice};
+use kernel::{Amount, Currency, Money, Quantity, Result, Rounding, UnitPrice};
 
 use crate::book::{EdgeIndex, MeterIndex, SubscriptionIndex};
 
@@ -23,11 +23,44 @@ pub struct Group {
     /// How many rated lines it has.
     pub lines: u64,
     /// The exact amount, in the edge's currency.
-    pub amount: Amount,
+    pub exact: ExactAmount,
     /// The amount in minor units, rounded once as the agreement says.
     pub money: Money,
     /// The price, where it was the same for all of it.
     pub price: Option<GroupPrice>,
+}
+
+/// An exact amount. Most fit into 128 bits with few decimals, which is much cheaper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExactAmount {
+    /// An integer and how many of its digits are decimals.
+    Narrow(i128, u8),
+    /// An amount at its full scale.
+    Wide(Amount),
+}
+
+impl ExactAmount {
+    /// The amount at its full scale.
+    pub fn amount(self) -> Result<Amount> {
+        match self {
+            Self::Narrow(mantissa, scale) => Amount::from_scaled(mantissa, scale),
+            Self::Wide(amount) => Ok(amount),
+        }
+    }
+
+    pub(crate) fn round(self, mode: Rounding, currency: Currency) -> Result<Money> {
+        match self {
+            Self::Narrow(mantissa, scale) => Money::rounded(mantissa, scale, mode, currency),
+            Self::Wide(amount) => amount.round(mode, currency),
+        }
+    }
+}
+
+impl Group {
+    /// The exact amount, in the edge's currency, at its full scale.
+    pub fn amount(&self) -> Result<Amount> {
+        self.exact.amount()
+    }
 }
 
 /// The price of a group.

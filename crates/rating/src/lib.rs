@@ -24,7 +24,7 @@ pub use book::{
     Edge, EdgeIndex, Facts, MeterIndex, NodeIndex, RateBook, RateBookHash, SubscriptionIndex,
 };
 pub use engine::{Output, Rater};
-pub use group::{Group, GroupPrice, Unpriced};
+pub use group::{ExactAmount, Group, GroupPrice, Unpriced};
 pub use lines::{Decimal, Extent, LineExtents, LineFormat};
 pub use schedule::{Charge, Derived, Gap, Interval, Price, PricedTier, Schedule};
 pub use usage::columns;

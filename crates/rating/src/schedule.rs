@@ -76,10 +76,19 @@ impl Charge {
 }
 
 impl Schedule {
-    /// The one tier that applies all month long, where that is so.
-    pub fn flat(&self) -> Option<&PricedTier> {
+    /// The one price that applies all month long whatever the quantity, where that is so.
+    fn flat(&self) -> Option<FlatPrice> {
         match self.intervals.as_slice() {
-            [Interval { price: Ok(Price { tiers, .. }), .. }] if tiers.len() == 1 => tiers.first(),
+            [Interval { price: Ok(price), .. }] if price.tiers.len() == 1 => {
+                let tier = price.tiers.first()?;
+                Some(FlatPrice {
+                    pricing_currency: price.pricing_currency,
+                    rate: price.rate,
+                    unit_price: tier.unit_price,
+                    effective_unit_price: tier.effective_unit_price,
+                    charge: tier.charge?,
+                })
+            }
             _ => None,
         }
     }
@@ -87,6 +96,64 @@ impl Schedule {
     /// The stretch in which an instant lies.
     pub fn at(&self, micros: i64) -> Option<&Interval> {
         self.intervals.iter().find(|interval| interval.from <= micros && micros < interval.until)
+    }
+}
+
+/// A price that applies all month long whatever the quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FlatPrice {
+    pub pricing_currency: Currency,
+    pub rate: AppliedRate,
+    pub unit_price: UnitPrice,
+    pub effective_unit_price: UnitPrice,
+    pub charge: Charge,
+}
+
+/// The price of a meter on a node. Most are flat, and those are small and derived in one step.
+#[derive(Debug, Clone)]
+pub(crate) enum NodePrice {
+    Flat(FlatPrice),
+    Scheduled(Arc<Schedule>),
+}
+
+impl NodePrice {
+    /// The price of a meter on a node, given what the seller pays.
+    pub fn derive(
+        book: &RateBook,
+        node: NodeIndex,
+        meter: MeterIndex,
+        bought: Option<Self>,
+    ) -> Self {
+        let derivations = Derivations::new(book, node, meter, bought);
+        if let Some(flat) = derivations.flat() {
+            return Self::Flat(flat);
+        }
+        let schedule = derivations.schedule();
+        match schedule.flat() {
+            Some(flat) => Self::Flat(flat),
+            None => Self::Scheduled(Arc::new(schedule)),
+        }
+    }
+
+    /// The price over the whole of a period.
+    pub fn schedule(&self, (from, until): (i64, i64)) -> Arc<Schedule> {
+        match self {
+            Self::Scheduled(schedule) => Arc::clone(schedule),
+            Self::Flat(flat) => {
+                let tier = PricedTier {
+                    from: Quantity::ZERO,
+                    unit_price: flat.unit_price,
+                    effective_unit_price: flat.effective_unit_price,
+                    charge: Some(flat.charge),
+                };
+                let price = Price {
+                    pricing_currency: flat.pricing_currency,
+                    rate: flat.rate,
+                    tiers: vec![tier],
+                };
+                Arc::new(Schedule { intervals: vec![Interval { from, until, price: Ok(price) }] })
+            }
+        }
     }
 }
 
@@ -109,20 +176,29 @@ pub struct Derived<'a> {
 
 impl RateBook {
     /// The prices of a meter on a node, over the month.
-    pub fn schedule(&self, node: NodeIndex, meter: MeterIndex) -> Schedule {
-        Derivations::new(self, node, meter).schedule()
+    pub fn schedule(&self, node: NodeIndex, meter: MeterIndex) -> Arc<Schedule> {
+        self.node_price(node, meter).schedule(self.period)
+    }
+
+    fn node_price(&self, node: NodeIndex, meter: MeterIndex) -> NodePrice {
+        let bought = self.bought_at(node).map(|parent| self.node_price(parent, meter));
+        NodePrice::derive(self, node, meter, bought)
+    }
+
+    /// The node whose prices those of another may follow from: what its seller pays.
+    pub(crate) fn bought_at(&self, node: NodeIndex) -> Option<NodeIndex> {
+        let node = &self.nodes[node.get()];
+        node.parent.filter(|_| node.buys)
     }
 
     /// How the price at an instant came about; `None` where there is no price.
     pub fn derived(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<Derived<'_>> {
-        let derivations = Derivations::new(self, node, meter);
+        let derivations = Derivations::new(self, node, meter, None);
         let book = &self.books[derivations.node.book? as usize];
         let rule = derivations.winner(at)?;
         let list = derivations.list_at(at).ok();
-        let bought = derivations.parent.as_ref().and_then(|_| {
-            let parent = &self.nodes[derivations.node.parent?.get()];
-            derivations.rate_from(parent.currency).ok()
-        });
+        let parent = derivations.node.parent.map(|parent| &self.nodes[parent.get()]);
+        let bought = parent.and_then(|parent| derivations.rate_from(parent.currency).ok());
         Some(Derived {
             book: &book.key,
             selector: &rule.selector,
@@ -142,21 +218,56 @@ struct Derivations<'a> {
     listed: Option<&'a Listed>,
     candidates: Option<crate::book::Candidates<'a>>,
     /// What the seller pays; only where a rule asks for it.
-    parent: Option<Schedule>,
+    bought: Option<NodePrice>,
 }
 
 impl<'a> Derivations<'a> {
-    fn new(book: &'a RateBook, node: NodeIndex, meter: MeterIndex) -> Self {
+    fn new(
+        book: &'a RateBook,
+        node: NodeIndex,
+        meter: MeterIndex,
+        bought: Option<NodePrice>,
+    ) -> Self {
         let node = &book.nodes[node.get()];
         let list = node.list.map(|list| &book.lists[list as usize]);
         let listed = list.and_then(|list| list.meters[meter.get()].as_ref());
         let rules = node.book.map(|rules| &book.books[rules as usize]);
         let candidates = rules.map(|rules| rules.candidates(meter, listed));
-        let buys = candidates.is_some_and(|candidates| {
-            candidates.iter().any(|rule| matches!(rule.derivation, Derivation::BuyPlus(_)))
-        });
-        let parent = node.parent.filter(|_| buys).map(|parent| book.schedule(parent, meter));
-        Self { book, meter, node, listed, candidates, parent }
+        Self { book, meter, node, listed, candidates, bought }
+    }
+
+    /// The price, where one rule makes one price of one price all month long.
+    fn flat(&self) -> Option<FlatPrice> {
+        let period = self.book.period;
+        if self.node.agreed != period {
+            return None;
+        }
+        let rule = self.candidates?.winner_throughout(period)?;
+        let (pricing_currency, rate, unit_price, effective_unit_price) = match &rule.derivation {
+            Derivation::ListMinus(percent) => {
+                let list = &self.book.lists[self.node.list? as usize];
+                let mut intervals = self.listed?.meter.intervals();
+                let (.., tiers) =
+                    intervals.find(|(from, until, _)| *from <= period.0 && period.1 <= *until)?;
+                let [tier] = tiers.as_slice() else { return None };
+                let price = tier.price.derive(percent.negated(), &[])?;
+                (list.currency, self.rate_from(list.currency).ok()?, tier.price, price)
+            }
+            Derivation::BuyPlus(percent) => {
+                let Some(NodePrice::Flat(bought)) = &self.bought else { return None };
+                let rate = self.bought_rate().ok()?;
+                let rates = [bought.rate.rate, rate.rate];
+                let price = bought.effective_unit_price.derive(*percent, &rates)?;
+                let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
+                (self.node.currency, one, price, price)
+            }
+            Derivation::Fixed { currency, tiers } => {
+                let [tier] = tiers.as_slice() else { return None };
+                (*currency, self.rate_from(*currency).ok()?, tier.price, tier.price)
+            }
+        };
+        let charge = Charge::of(effective_unit_price, rate.rate)?;
+        Some(FlatPrice { pricing_currency, rate, unit_price, effective_unit_price, charge })
     }
 
     fn schedule(&self) -> Schedule {
@@ -185,8 +296,8 @@ impl<'a> Derivations<'a> {
         if let Some(listed) = self.listed {
             listed.meter.intervals().for_each(|(from, until, _)| cut(from, until));
         }
-        if let Some(parent) = &self.parent {
-            parent.intervals.iter().for_each(|interval| cut(interval.from, interval.until));
+        if let Some(NodePrice::Scheduled(bought)) = &self.bought {
+            bought.intervals.iter().for_each(|interval| cut(interval.from, interval.until));
         }
         cuts.sort_unstable();
         cuts.dedup();
@@ -232,7 +343,8 @@ impl<'a> Derivations<'a> {
     }
 
     fn buy_plus(&self, percent: Percent, at: i64) -> Result<Price, Gap> {
-        let bought = self.parent.as_ref().and_then(|parent| parent.at(at));
+        let bought = self.bought.as_ref().map(|bought| bought.schedule(self.book.period));
+        let bought = bought.as_ref().and_then(|bought| bought.at(at));
         let bought = match bought.map(|interval| &interval.price) {
             Some(Ok(price)) => price,
             Some(Err(Gap(reason))) => {
@@ -240,9 +352,7 @@ impl<'a> Derivations<'a> {
             }
             None => return Err(gap(format_args!("the seller buys from nobody"))),
         };
-        let seller_currency = self.node.parent.map(|parent| self.book.nodes[parent.get()].currency);
-        let own = self.node.currency;
-        let rate = self.rate_from(seller_currency.unwrap_or(own))?;
+        let rate = self.bought_rate()?;
         let rates = [bought.rate.rate, rate.rate];
         let derived: Option<Vec<_>> = bought
             .tiers
@@ -255,7 +365,7 @@ impl<'a> Derivations<'a> {
         // The exchange is part of the seller's own calculation; the buyer sees a price in the
         // currency it is billed in.
         let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
-        Ok(priced(own, one, derived.ok_or_else(too_large)?))
+        Ok(priced(self.node.currency, one, derived.ok_or_else(too_large)?))
     }
 
     /// The list price at an instant, with its dates.
@@ -287,10 +397,16 @@ impl<'a> Derivations<'a> {
         )))
     }
 
+    /// From the currency in which the seller pays into the edge's.
+    fn bought_rate(&self) -> Result<AppliedRate, Gap> {
+        let parent = self.node.parent.map(|parent| self.book.nodes[parent.get()].currency);
+        self.rate_from(parent.unwrap_or(self.node.currency))
+    }
+
     fn rate_from(&self, currency: Currency) -> Result<AppliedRate, Gap> {
-        match self.node.rates.get(&currency) {
-            Some(Ok(rate)) => Ok(*rate),
-            Some(Err(reason)) => Err(Gap(Arc::clone(reason))),
+        match self.node.rates.iter().find(|(from, _)| *from == currency) {
+            Some((_, Ok(rate))) => Ok(*rate),
+            Some((_, Err(reason))) => Err(Gap(Arc::clone(reason))),
             None => Err(gap(format_args!("no exchange from {currency} is agreed"))),
         }
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use domain::{Derivation, ExchangePolicy, Subscription, TradeAgreement};
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
 
+use rustc_hash::FxHashMap;
+
 use super::rules::{Labels, Rules};
 use super::{
     Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
@@ -72,7 +74,7 @@ struct Compiler<'a> {
     edge_index: HashMap<(OrganisationId, OrganisationId), EdgeIndex>,
     list_index: BTreeMap<Key, u32>,
     book_index: HashMap<Key, u32>,
-    meter_index: HashMap<MeterId, MeterIndex>,
+    meter_index: FxHashMap<MeterId, MeterIndex>,
     node_index: HashMap<NodeKey, NodeIndex>,
     chain_index: HashMap<Chain, u32>,
     meters: Vec<MeterId>,
@@ -95,7 +97,7 @@ impl<'a> Compiler<'a> {
             edge_index: HashMap::new(),
             list_index: BTreeMap::new(),
             book_index: HashMap::new(),
-            meter_index: HashMap::new(),
+            meter_index: FxHashMap::default(),
             node_index: HashMap::new(),
             chain_index: HashMap::new(),
             meters: Vec::new(),
@@ -231,6 +233,7 @@ impl<'a> Compiler<'a> {
             currency,
             agreed,
             rates: self.rates_into(currency, exchange, parent, list, book),
+            buys: book.is_some_and(|book| self.books[book as usize].buys()),
         };
         let index = NodeIndex(self.nodes.len() as u32);
         self.nodes.push(node);
@@ -247,8 +250,8 @@ impl<'a> Compiler<'a> {
         parent: Option<NodeIndex>,
         list: Option<u32>,
         book: Option<u32>,
-    ) -> HashMap<Currency, std::result::Result<domain::AppliedRate, Arc<str>>> {
-        let (Some(exchange), Some(book)) = (exchange, book) else { return HashMap::new() };
+    ) -> Vec<(Currency, std::result::Result<domain::AppliedRate, Arc<str>>)> {
+        let (Some(exchange), Some(book)) = (exchange, book) else { return Vec::new() };
         let list = list.map(|list| self.lists[list as usize].currency);
         let bought = parent.map(|parent| self.nodes[parent.get()].currency);
         let needed =

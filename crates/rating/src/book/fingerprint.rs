@@ -62,9 +62,7 @@ fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
 }
 
 fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
-    let Node { parent, list, book, currency, agreed, rates } = node;
+    let Node { parent, list, book, currency, agreed, rates, buys: _ } = node;
     writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
-    let mut rates: Vec<_> = rates.iter().collect();
-    rates.sort_by_key(|(currency, _)| **currency);
     writeln!(out, "{rates:?}")
 }

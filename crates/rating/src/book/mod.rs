@@ -8,7 +8,6 @@ mod compile;
 mod fingerprint;
 mod rules;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +15,8 @@ use domain::{AppliedRate, ListedMeter, Meter};
 use kernel::{
     Currency, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId, Zone,
 };
+
+use rustc_hash::FxHashMap;
 
 use rules::Rules;
 pub(crate) use rules::{Candidates, Rule};
@@ -104,8 +105,10 @@ pub(crate) struct Node {
     pub currency: Currency,
     /// When the agreement applies, clipped to the month, in microseconds.
     pub agreed: (i64, i64),
-    /// The rates into the edge's currency from those that rules may need.
-    pub rates: HashMap<Currency, std::result::Result<AppliedRate, Arc<str>>>,
+    /// The rates into the edge's currency from those that rules may need; few.
+    pub rates: Vec<(Currency, std::result::Result<AppliedRate, Arc<str>>)>,
+    /// Whether some rule starts from what the seller pays.
+    pub buys: bool,
 }
 
 /// A sale path: its edges and the nodes that price them, the provider's first.
@@ -146,8 +149,8 @@ pub struct RateBook {
     edges: Vec<Edge>,
     chains: Vec<Chain>,
     subscriptions: Vec<(SubscriptionId, u32)>,
-    by_meter: HashMap<MeterId, MeterIndex>,
-    by_subscription: HashMap<String, SubscriptionIndex>,
+    by_meter: FxHashMap<MeterId, MeterIndex>,
+    by_subscription: FxHashMap<String, SubscriptionIndex>,
     hash: RateBookHash,
 }
 
@@ -205,8 +208,8 @@ impl RateBook {
         self.by_subscription.get(id).copied()
     }
 
-    /// The meter that a text names.
-    pub fn find_meter(&self, id: &MeterId) -> Option<MeterIndex> {
+    /// The meter with an id, written as it is kept.
+    pub fn find_meter(&self, id: &str) -> Option<MeterIndex> {
         self.by_meter.get(id).copied()
     }
 

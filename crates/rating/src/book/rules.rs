@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use domain::{Derivation, PriceBook, Selector};
 use kernel::{Key, MeterId, Zone};
+use rustc_hash::FxHashMap;
 
 use super::{Listed, MeterIndex};
 
@@ -37,6 +38,10 @@ impl Rule {
     fn applies(&self, at: i64) -> bool {
         self.from <= at && at < self.until
     }
+
+    fn overlaps(&self, (from, until): (i64, i64)) -> bool {
+        self.from < until && from < self.until
+    }
 }
 
 /// A price book, indexed by what its rules select.
@@ -44,9 +49,9 @@ impl Rule {
 pub(crate) struct Rules {
     pub key: Key,
     pub ordered: Vec<Rule>,
-    by_meter: HashMap<MeterIndex, Vec<u32>>,
-    by_product: HashMap<u32, Vec<u32>>,
-    by_category: HashMap<u32, Vec<u32>>,
+    by_meter: FxHashMap<MeterIndex, Vec<u32>>,
+    by_product: FxHashMap<u32, Vec<u32>>,
+    by_category: FxHashMap<u32, Vec<u32>>,
     all: Vec<u32>,
 }
 
@@ -55,15 +60,15 @@ impl Rules {
     pub fn new(
         book: &PriceBook,
         zone: &Zone,
-        meters: &HashMap<MeterId, MeterIndex>,
+        meters: &FxHashMap<MeterId, MeterIndex>,
         labels: &mut Labels,
     ) -> Self {
         let mut rules = Self {
             key: book.key.clone(),
             ordered: Vec::new(),
-            by_meter: HashMap::new(),
-            by_product: HashMap::new(),
-            by_category: HashMap::new(),
+            by_meter: FxHashMap::default(),
+            by_product: FxHashMap::default(),
+            by_category: FxHashMap::default(),
             all: Vec::new(),
         };
         for (at, rule) in book.rules.iter().enumerate() {
@@ -93,6 +98,11 @@ impl Rules {
         rules
     }
 
+    /// Whether some price follows from what the seller pays.
+    pub fn buys(&self) -> bool {
+        self.ordered.iter().any(|rule| matches!(rule.derivation, Derivation::BuyPlus(_)))
+    }
+
     /// Whether rules for products could tie, one by id and one by title.
     pub fn may_tie(&self) -> bool {
         self.by_product.len() > 1
@@ -114,7 +124,7 @@ impl Rules {
 }
 
 /// The rules under a name; most books have none for most names, so that is asked first.
-fn found<'a, K: Eq + Hash>(index: &'a HashMap<K, Vec<u32>>, key: &K) -> &'a [u32] {
+fn found<'a, K: Eq + Hash>(index: &'a FxHashMap<K, Vec<u32>>, key: &K) -> &'a [u32] {
     if index.is_empty() { &[] } else { index.get(key).map_or(&[], Vec::as_slice) }
 }
 
@@ -135,6 +145,12 @@ impl<'a> Candidates<'a> {
     /// The rule that wins at an instant.
     pub fn winner(self, at: i64) -> Option<&'a Rule> {
         self.iter().find(|rule| rule.applies(at))
+    }
+
+    /// The rule that wins during all of a period, where there is one.
+    pub fn winner_throughout(self, period: (i64, i64)) -> Option<&'a Rule> {
+        let first = self.iter().find(|rule| rule.overlaps(period))?;
+        (first.from <= period.0 && period.1 <= first.until).then_some(first)
     }
 
     /// Two rules that are equally specific and apply at once: one names the product by its id,

@@ -1,81 +1,78 @@
 //! Runs with one price on every edge: the sum of the quantities times the price.
 
-use std::sync::Arc;
-
 use kernel::{Amount, Error, QUANTITY_SCALE, Quantity, Result};
 
-use super::{Output, Run, Segment, Total, overflow};
-use crate::book::{MeterIndex, RateBook, SubscriptionIndex};
-use crate::group::GroupPrice;
-use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
-use crate::schedule::{Charge, Interval, PricedTier, Schedule};
+use super::{Output, RunKey, Segment, Total, overflow};
+use crate::group::{ExactAmount, GroupPrice};
+use crate::lines::{Column, Extent, LineBuilder, LineExtents, RowsOf};
+use crate::schedule::{Charge, FlatPrice, NodePrice};
 use crate::slices::Stretch;
 use crate::usage::Quantities;
 
 /// What a flat run has come to so far.
 #[derive(Debug)]
 pub(super) struct Flat {
-    charges: Vec<Charge>,
-    /// The sum of the quantities at their full scale.
+    /// By position on the sale path.
+    pub prices: Vec<FlatPrice>,
+    /// The sum of the quantities, and its decimals.
     sum: i128,
+    scale: u8,
     rows: u64,
 }
 
-/// Whose rows are taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub run: (SubscriptionIndex, MeterIndex),
-    pub schedules: &'a [Arc<Schedule>],
-}
-
 impl Flat {
-    /// A flat run, where every edge has one price all month long.
-    pub fn of(schedules: &[Arc<Schedule>]) -> Option<Self> {
-        let charges = schedules.iter().map(|schedule| schedule.flat()?.charge);
-        Some(Self { charges: charges.collect::<Option<_>>()?, sum: 0, rows: 0 })
+    /// A flat run, where every edge has one price all month long. `spare` is memory to use.
+    pub fn of(prices: &[NodePrice], mut spare: Vec<FlatPrice>) -> Option<Self> {
+        spare.clear();
+        for price in prices {
+            match price {
+                NodePrice::Flat(price) => spare.push(*price),
+                NodePrice::Scheduled(_) => return None,
+            }
+        }
+        Some(Self { prices: spare, sum: 0, scale: 0, rows: 0 })
     }
 
     /// Takes rows: adds them up, measures them, and makes lines of them.
     pub fn take(
         &mut self,
-        book: &RateBook,
-        rows: Rows<'_>,
+        period: (i64, i64),
+        of: RowsOf,
         segment: Segment<'_>,
         extents: &mut LineExtents,
         lines: Option<&mut LineBuilder>,
         out: &mut impl Output,
     ) -> Result<()> {
-        let (start, end) = book.period_micros();
-        if segment.reaches_beyond(start, end) {
-            let (starts, quantities) = clipped(segment, start, end);
-            let inside = Segment {
-                starts: Some(&starts),
-                ends: Some(&starts),
-                quantity: Quantities::Wide(&quantities),
-                scale: QUANTITY_SCALE,
-            };
-            return self.take_inside(rows, inside, extents, lines, out);
+        if !segment.reaches_beyond(period) {
+            return self.take_inside(of, segment, extents, lines, out);
         }
-        self.take_inside(rows, segment, extents, lines, out)
+        let (starts, quantities) = clipped(segment, period);
+        let inside = Segment {
+            starts: Some(&starts),
+            ends: None,
+            quantity: Quantities::Wide(&quantities),
+            scale: QUANTITY_SCALE,
+        };
+        self.take_inside(of, inside, extents, lines, out)
     }
 
     fn take_inside(
         &mut self,
-        rows: Rows<'_>,
+        of: RowsOf,
         segment: Segment<'_>,
         extents: &mut LineExtents,
         lines: Option<&mut LineBuilder>,
         out: &mut impl Output,
     ) -> Result<()> {
         match segment.quantity {
-            Quantities::Narrow(values) => self.rate(rows, segment, values, extents, lines, out),
-            Quantities::Wide(values) => self.rate(rows, segment, values, extents, lines, out),
+            Quantities::Narrow(values) => self.rate(of, segment, values, extents, lines, out),
+            Quantities::Wide(values) => self.rate(of, segment, values, extents, lines, out),
         }
     }
 
     fn rate<T: Copy + Into<i128>>(
         &mut self,
-        rows: Rows<'_>,
+        of: RowsOf,
         segment: Segment<'_>,
         values: &[T],
         extents: &mut LineExtents,
@@ -88,51 +85,59 @@ impl Flat {
             sum += value;
             largest = largest.max(value.unsigned_abs());
         }
-        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - segment.scale));
-        let scaled = sum.checked_mul(factor).and_then(|sum| self.sum.checked_add(sum));
-        self.sum = scaled.ok_or_else(overflow)?;
+        self.add(sum, segment.scale)?;
         self.rows += values.len() as u64;
         extents.quantity =
             extents.quantity.max(extent(largest, 1, segment.scale, extents.quantity));
-        for (position, Charge { mantissa, scale }) in self.charges.iter().enumerate() {
+        for (position, price) in self.prices.iter().enumerate() {
+            let Charge { mantissa, scale } = price.charge;
             let known = extents.amounts.get(position).copied().unwrap_or_default();
             let measured = extent(largest, mantissa.unsigned_abs(), segment.scale + scale, known);
-            extents.amount(position, Extent { scale: *scale, ..measured });
+            extents.amount(position, Extent { scale, ..measured });
         }
         match lines {
-            Some(lines) => self.lines(rows, segment, values, largest, lines, out),
+            Some(lines) => self.lines(of, segment, values, largest, lines, out),
             None => Ok(()),
         }
     }
 
+    fn add(&mut self, sum: i128, scale: u8) -> Result<()> {
+        let common = scale.max(self.scale);
+        let at_common =
+            |value: i128, scale: u8| value.checked_mul(10i128.pow(u32::from(common - scale)));
+        let sum = at_common(sum, scale).zip(at_common(self.sum, self.scale));
+        self.sum = sum.and_then(|(a, b)| a.checked_add(b)).ok_or_else(overflow)?;
+        self.scale = common;
+        Ok(())
+    }
+
     fn lines<T: Copy + Into<i128>>(
         &self,
-        rows: Rows<'_>,
+        of: RowsOf,
         segment: Segment<'_>,
         mut values: &[T],
         largest: u128,
         lines: &mut LineBuilder,
         out: &mut impl Output,
     ) -> Result<()> {
-        let mut starts =
-            segment.starts.ok_or_else(|| Error::internal("lines without start times"))?;
+        let starts = segment.starts.ok_or_else(|| Error::internal("lines without start times"));
+        let mut starts = starts?;
         while !values.is_empty() {
             let (now, later) = values.split_at(lines.room().min(values.len()));
-            let of = RowsOf { subscription: rows.run.0.0, meter: rows.run.1.0, slice: 0 };
             lines.extend(of, starts[..now.len()].iter().copied());
             starts = &starts[now.len()..];
             lines.quantity.extend_scaled(now, segment.scale)?;
             for position in 0..lines.amounts.len() {
-                let Some(charge) = self.charges.get(position) else {
+                let Some(price) = self.prices.get(position) else {
                     lines.tier(position, None, now.len());
                     lines.amounts[position].extend_null(now.len());
                     continue;
                 };
                 lines.tier(position, Some(0), now.len());
                 let column = &mut lines.amounts[position];
-                match column.factor(*charge, segment.scale, largest) {
+                match column.factor(price.charge, segment.scale, largest) {
                     Some(factor) => column.extend_product(now, factor)?,
-                    None => extend_rounded(column, now, segment.scale, rows, position)?,
+                    None => extend_rounded(column, now, segment.scale, price)?,
                 }
             }
             if lines.room() == 0
@@ -146,51 +151,43 @@ impl Flat {
     }
 
     /// Completes the run: one group an edge.
-    pub fn groups(&self, book: &RateBook, run: &Run, out: &mut impl Output) -> Result<()> {
+    pub fn groups(&self, key: RunKey<'_>, out: &mut impl Output) -> Result<()> {
         if self.rows == 0 {
             return Ok(());
         }
-        for (position, charge) in self.charges.iter().enumerate() {
-            let price = price_of(&run.schedules[position]);
-            let scale = QUANTITY_SCALE + charge.scale;
-            let narrow = self.sum.checked_mul(charge.mantissa).map(|product| (product, scale));
-            let amount = match (narrow, &price) {
-                (Some((product, scale)), _) => Amount::from_scaled(product, scale)?,
-                (None, Some(price)) => Amount::of_exchanged(
-                    Quantity::from_mantissa(self.sum),
+        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.scale));
+        let quantity = self.sum.checked_mul(factor).ok_or_else(overflow)?;
+        for (position, price) in self.prices.iter().enumerate() {
+            let Charge { mantissa, scale } = price.charge;
+            let exact = match self.sum.checked_mul(mantissa) {
+                Some(product) => ExactAmount::Narrow(product, self.scale + scale),
+                None => ExactAmount::Wide(Amount::of_exchanged(
+                    Quantity::from_mantissa(quantity),
                     price.effective_unit_price,
                     price.rate.rate,
-                )?,
-                (None, None) => return Err(overflow()),
+                )?),
             };
-            let total = Total { quantity: self.sum, lines: self.rows, amount, narrow, price };
-            out.group(&run.group(book, position, 0, total)?)?;
+            let price = GroupPrice {
+                pricing_currency: price.pricing_currency,
+                rate: price.rate,
+                unit_price: price.unit_price,
+                effective_unit_price: price.effective_unit_price,
+            };
+            let total = Total { quantity, lines: self.rows, exact, price: Some(price) };
+            out.group(&key.group(position, 0, total)?)?;
         }
         Ok(())
     }
 }
 
-fn price_of(schedule: &Schedule) -> Option<GroupPrice> {
-    let Some(Interval { price: Ok(price), .. }) = schedule.intervals.first() else { return None };
-    let PricedTier { unit_price, effective_unit_price, .. } = *price.tiers.first()?;
-    Some(GroupPrice {
-        pricing_currency: price.pricing_currency,
-        rate: price.rate,
-        unit_price,
-        effective_unit_price,
-    })
-}
-
 /// Products that need more decimals than the column has are rounded one by one.
 fn extend_rounded<T: Copy + Into<i128>>(
-    column: &mut crate::lines::Column,
+    column: &mut Column,
     values: &[T],
     scale: u8,
-    rows: Rows<'_>,
-    position: usize,
+    price: &FlatPrice,
 ) -> Result<()> {
     let factor = 10i128.pow(u32::from(QUANTITY_SCALE - scale));
-    let price = price_of(&rows.schedules[position]).ok_or_else(overflow)?;
     for value in values {
         let quantity = (*value).into().checked_mul(factor).ok_or_else(overflow)?;
         let quantity = Quantity::from_mantissa(quantity);
@@ -221,19 +218,18 @@ pub(super) fn extent(a: u128, b: u128, scale: u8, known: Extent) -> Extent {
 }
 
 impl Segment<'_> {
-    fn reaches_beyond(&self, start: i64, end: i64) -> bool {
-        let early = self.starts.is_some_and(|starts| starts.first().is_some_and(|s| *s < start));
-        early
+    /// Whether some row lies outside the period or across its bounds.
+    fn reaches_beyond(&self, (start, end): (i64, i64)) -> bool {
+        let starts = self.starts.unwrap_or_default();
+        starts.first().is_some_and(|first| *first < start)
+            || starts.last().is_some_and(|last| *last >= end)
             || self.ends.is_some_and(|ends| ends.iter().any(|e| *e > end))
-            || self.starts.is_some_and(|starts| starts.last().is_some_and(|s| *s >= end))
     }
 }
 
-/// The rows as far as they lie within the month: their starts and quantities.
-fn clipped(segment: Segment<'_>, start: i64, end: i64) -> (Vec<i64>, Vec<i128>) {
-    segment
-        .stretches(start)
-        .filter(|row| row.meets(start, end))
-        .map(|row: Stretch| (row.start.max(start), row.used_until(end) - row.used_until(start)))
-        .unzip()
+/// The rows as far as they lie within the period: their starts and quantities.
+fn clipped(segment: Segment<'_>, (start, end): (i64, i64)) -> (Vec<i64>, Vec<i128>) {
+    let inside = segment.stretches(start).filter(|row| row.meets(start, end));
+    let part = |row: Stretch| (row.start.max(start), row.used_until(end) - row.used_until(start));
+    inside.map(part).unzip()
 }

@@ -1,13 +1,14 @@
 //! Runs whose price changes with time or quantity: cut by both.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use kernel::{Amount, QUANTITY_SCALE, Quantity, Result};
 
 use super::flat::extent;
-use super::{Output, Run, Total, overflow};
-use crate::book::RateBook;
-use crate::group::{GroupPrice, Unpriced};
+use super::{Output, RunKey, Total, overflow};
+use crate::group::{ExactAmount, GroupPrice, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
 use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
@@ -23,46 +24,146 @@ struct Slice {
     start: i64,
 }
 
-/// A rated run: the slices of every edge, ordered by row.
+/// The slices of every edge, ordered by row.
 #[derive(Debug)]
-pub(super) struct Rated {
+pub(super) struct Slices {
     edges: Vec<Vec<Slice>>,
     /// Whether every edge has a price; otherwise there are no lines.
     complete: bool,
 }
 
-/// Rates a run on every edge: completes its groups and keeps its slices for the lines.
-pub(super) fn rate(
-    book: &RateBook,
-    run: &Run,
-    rows: &[Stretch],
-    extents: &mut LineExtents,
-    out: &mut impl Output,
-) -> Result<Rated> {
-    let mut rated = Rated { edges: Vec::with_capacity(run.schedules.len()), complete: true };
-    for (position, schedule) in run.schedules.iter().enumerate() {
-        let mut slices = Vec::with_capacity(rows.len());
-        match cut(schedule, rows, &mut slices) {
-            Ok(()) => {
-                measure(schedule, &slices, position, extents);
-                groups(book, run, position, &slices, out)?;
+/// A run and the prices of its edges.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Graduated<'a> {
+    pub key: RunKey<'a>,
+    pub schedules: &'a [Arc<Schedule>],
+    pub rows: &'a [Stretch],
+}
+
+impl Graduated<'_> {
+    /// Rates the run on every edge: completes its groups and keeps its slices for the lines.
+    pub fn rate(self, extents: &mut LineExtents, out: &mut impl Output) -> Result<Slices> {
+        let mut rated = Slices { edges: Vec::with_capacity(self.schedules.len()), complete: true };
+        for (position, schedule) in self.schedules.iter().enumerate() {
+            let mut slices = Vec::with_capacity(self.rows.len());
+            match cut(schedule, self.rows, &mut slices) {
+                Ok(()) => {
+                    measure(schedule, &slices, position, extents);
+                    self.groups(position, &slices, out)?;
+                }
+                Err(NoPrice { reason: Gap(reason), quantity }) => {
+                    rated.complete = false;
+                    let RunKey { book, subscription, meter } = self.key;
+                    out.unpriced(Unpriced {
+                        subscription: book.subscription_id(subscription).to_string(),
+                        meter: book.meters()[meter.get()].to_string(),
+                        edge: Some(book.path(subscription)[position]),
+                        reason: reason.to_string(),
+                        quantity: Quantity::from_mantissa(quantity),
+                    })?;
+                }
             }
-            Err(NoPrice { reason: Gap(reason), quantity }) => {
-                rated.complete = false;
-                out.unpriced(Unpriced {
-                    subscription: book.subscription_id(run.subscription).to_string(),
-                    meter: book.meters()[run.meter.get()].to_string(),
-                    edge: Some(book.path(run.subscription)[position]),
-                    reason: reason.to_string(),
-                    quantity: Quantity::from_mantissa(quantity),
-                })?;
+            // Stable: the parts of a record stay in the order of time.
+            slices.sort_by_key(|slice| slice.row);
+            rated.edges.push(slices);
+        }
+        Ok(rated)
+    }
+
+    /// Adds the slices up: one group a tier, exact within each price.
+    fn groups(self, position: usize, slices: &[Slice], out: &mut impl Output) -> Result<()> {
+        let mut sums: BTreeMap<(u32, u32), (i128, u64)> = BTreeMap::new();
+        for slice in slices {
+            let (quantity, lines) = sums.entry((slice.tier, slice.interval)).or_default();
+            *quantity = quantity.checked_add(slice.quantity).ok_or_else(overflow)?;
+            *lines += 1;
+        }
+        let mut totals: BTreeMap<u32, Total> = BTreeMap::new();
+        for ((tier, interval), (quantity, lines)) in sums {
+            let slice = Slice { row: 0, interval, tier, quantity, start: 0 };
+            let Some((price, tier_price)) = priced(&self.schedules[position], slice) else {
+                continue;
+            };
+            let total = total_of(price, tier_price, quantity, lines)?;
+            match totals.entry(tier) {
+                Entry::Vacant(entry) => {
+                    entry.insert(total);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().add(total)?,
             }
         }
-        // Stable: the parts of a record stay in the order of time.
-        slices.sort_by_key(|slice| slice.row);
-        rated.edges.push(slices);
+        for (tier, total) in totals {
+            out.group(&self.key.group(position, tier as usize, total)?)?;
+        }
+        Ok(())
     }
-    Ok(rated)
+
+    /// Makes lines: the finest parts that have one price on every edge. None where an edge has no
+    /// price, which has been reported.
+    pub fn lines(
+        self,
+        slices: &Slices,
+        lines: &mut LineBuilder,
+        out: &mut impl Output,
+    ) -> Result<()> {
+        if !slices.complete {
+            return Ok(());
+        }
+        let mut cursors: Vec<Cursor<'_>> =
+            slices.edges.iter().map(|slices| Cursor { slices, used: 0 }).collect();
+        for row in 0..self.rows.len() as u32 {
+            let mut slice = 0;
+            while let Some(part) = next_part(&cursors, row) {
+                let (subscription, meter) = (self.key.subscription.0, self.key.meter.0);
+                lines.extend(RowsOf { subscription, meter, slice }, std::iter::once(part.start));
+                lines.quantity.push_quantity(part.quantity)?;
+                for position in 0..lines.amounts.len() {
+                    let Some(cursor) = cursors.get_mut(position) else {
+                        lines.tier(position, None, 1);
+                        lines.amounts[position].extend_null(1);
+                        continue;
+                    };
+                    let taken = cursor.take(part.quantity);
+                    lines.tier(position, Some(taken.tier as usize), 1);
+                    let (price, tier) =
+                        priced(&self.schedules[position], taken).ok_or_else(overflow)?;
+                    lines.amounts[position].push_charged(part.quantity, price, tier)?;
+                }
+                slice += 1;
+                if lines.room() == 0
+                    && let Some(batch) = lines.take()?
+                {
+                    out.lines(batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Total {
+    /// Takes in what the same tier came to at another price.
+    fn add(&mut self, other: Self) -> Result<()> {
+        self.quantity = self.quantity.checked_add(other.quantity).ok_or_else(overflow)?;
+        self.lines += other.lines;
+        let sum = self.exact.amount()?.checked_add(other.exact.amount()?)?;
+        self.exact = ExactAmount::Wide(sum);
+        self.price = self.price.filter(|price| Some(*price) == other.price);
+        Ok(())
+    }
+}
+
+fn total_of(price: &Price, tier: &PricedTier, quantity: i128, lines: u64) -> Result<Total> {
+    let effective_unit_price = tier.effective_unit_price;
+    let sum = Quantity::from_mantissa(quantity);
+    let amount = Amount::of_exchanged(sum, effective_unit_price, price.rate.rate)?;
+    let price = GroupPrice {
+        pricing_currency: price.pricing_currency,
+        rate: price.rate,
+        unit_price: tier.unit_price,
+        effective_unit_price,
+    };
+    Ok(Total { quantity, lines, exact: ExactAmount::Wide(amount), price: Some(price) })
 }
 
 /// Usage met a stretch of time without a price.
@@ -113,56 +214,6 @@ fn priced(schedule: &Schedule, slice: Slice) -> Option<(&Price, &PricedTier)> {
     Some((price, price.tiers.get(slice.tier as usize)?))
 }
 
-/// Adds the slices up: one group a tier, exact within each price.
-fn groups(
-    book: &RateBook,
-    run: &Run,
-    position: usize,
-    slices: &[Slice],
-    out: &mut impl Output,
-) -> Result<()> {
-    let mut sums: BTreeMap<(u32, u32), (i128, u64)> = BTreeMap::new();
-    for slice in slices {
-        let (quantity, lines) = sums.entry((slice.tier, slice.interval)).or_default();
-        *quantity = quantity.checked_add(slice.quantity).ok_or_else(overflow)?;
-        *lines += 1;
-    }
-    let mut totals: BTreeMap<u32, Total> = BTreeMap::new();
-    for ((tier, interval), (quantity, lines)) in sums {
-        let slice = Slice { row: 0, interval, tier, quantity, start: 0 };
-        let Some((price, priced)) = priced(&run.schedules[position], slice) else { continue };
-        let effective_unit_price = priced.effective_unit_price;
-        let amount = Amount::of_exchanged(
-            Quantity::from_mantissa(quantity),
-            effective_unit_price,
-            price.rate.rate,
-        )?;
-        let stated = GroupPrice {
-            pricing_currency: price.pricing_currency,
-            rate: price.rate,
-            unit_price: priced.unit_price,
-            effective_unit_price,
-        };
-        let total = Total { quantity, lines, amount, narrow: None, price: Some(stated) };
-        match totals.entry(tier) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(total);
-            }
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
-                let sum = entry.get_mut();
-                sum.quantity = sum.quantity.checked_add(quantity).ok_or_else(overflow)?;
-                sum.lines += lines;
-                sum.amount = sum.amount.checked_add(amount)?;
-                sum.price = sum.price.filter(|price| *price == stated);
-            }
-        }
-    }
-    for (tier, total) in totals {
-        out.group(&run.group(book, position, tier as usize, total)?)?;
-    }
-    Ok(())
-}
-
 /// Measures how wide the lines of these slices are.
 fn measure(schedule: &Schedule, slices: &[Slice], position: usize, extents: &mut LineExtents) {
     for slice in slices {
@@ -185,50 +236,6 @@ fn measure(schedule: &Schedule, slices: &[Slice], position: usize, extents: &mut
             None => Extent { whole: 38, scale: 0 },
         };
         extents.amount(position, measured);
-    }
-}
-
-impl Rated {
-    /// Makes lines: the finest parts that have one price on every edge. None where an edge has no
-    /// price, which has been reported.
-    pub fn lines(
-        &self,
-        run: &Run,
-        rows: &[Stretch],
-        lines: &mut LineBuilder,
-        out: &mut impl Output,
-    ) -> Result<()> {
-        if !self.complete {
-            return Ok(());
-        }
-        let mut cursors: Vec<Cursor<'_>> =
-            self.edges.iter().map(|slices| Cursor { slices, used: 0 }).collect();
-        for row in 0..rows.len() as u32 {
-            let mut slice = 0;
-            while let Some(part) = next_part(&cursors, row) {
-                let of = RowsOf { subscription: run.subscription.0, meter: run.meter.0, slice };
-                lines.extend(of, std::iter::once(part.start));
-                lines.quantity.push_quantity(part.quantity)?;
-                for position in 0..lines.amounts.len() {
-                    let Some(cursor) = cursors.get_mut(position) else {
-                        lines.tier(position, None, 1);
-                        lines.amounts[position].extend_null(1);
-                        continue;
-                    };
-                    let taken = cursor.take(part.quantity);
-                    lines.tier(position, Some(taken.tier as usize), 1);
-                    let price = priced(&run.schedules[position], taken).ok_or_else(overflow)?;
-                    lines.amounts[position].push_charged(part.quantity, price.0, price.1)?;
-                }
-                slice += 1;
-                if lines.room() == 0
-                    && let Some(batch) = lines.take()?
-                {
-                    out.lines(batch)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

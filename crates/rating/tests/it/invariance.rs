@@ -38,7 +38,7 @@ fn totals(
     rated
         .groups
         .iter()
-        .map(|g| ((g.position, g.tier), (g.quantity, g.amount, g.money.minor())))
+        .map(|g| ((g.position, g.tier), (g.quantity, g.amount().unwrap(), g.money.minor())))
         .collect()
 }
 

@@ -91,7 +91,7 @@ fn expected(book: &rating::RateBook, rated: &Rated) -> Sums {
                 i32::from(group.tier),
             );
             let quantity = Amount::from_scaled(group.quantity.mantissa(), QUANTITY_SCALE).unwrap();
-            (key, (quantity, group.amount))
+            (key, (quantity, group.amount().unwrap()))
         })
         .collect()
 }
@@ -177,7 +177,7 @@ fn lines_without_room_for_all_decimals_are_rounded_and_say_so_by_their_scale() {
         );
     let s = world.subscription("s", &["provider", "customer"]);
     let (_, rated) = world.rate_usage(&[usage(s, "m", START, START, "23.200004000000001")], 10);
-    let exact = rated.groups[0].amount;
+    let exact = rated.groups[0].amount().unwrap();
     assert_eq!(exact.to_string(), "4.920320877762487721089382529328822321128208767993");
     let line = decimals(&rated.lines[0], "amount_1")[0].unwrap();
     assert_eq!(line.to_string(), "4.920320877762487721089382529328822321");
