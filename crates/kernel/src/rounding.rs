@@ -87,10 +87,13 @@ pub(crate) fn divide(numerator: I256, denominator: I256, mode: Rounding) -> I256
 /// The same division for numbers that fit into 128 bits.
 pub(crate) fn divide_narrow(numerator: i128, denominator: i128, mode: Rounding) -> i128 {
     // Most numbers fit into 64 bits, where a division is many times cheaper.
-    let (quotient, rest) = if let (Ok(n), Ok(d)) = (i64::try_from(numerator), i64::try_from(denominator)) { (i128::from(n / d), i128::from((n % d).unsigned_abs())) } else {
-        let quotient = numerator / denominator;
-        (quotient, (numerator - quotient * denominator).abs())
-    };
+    let (quotient, rest) =
+        if let (Ok(n), Ok(d)) = (i64::try_from(numerator), i64::try_from(denominator)) {
+            (i128::from(n / d), i128::from((n % d).unsigned_abs()))
+        } else {
+            let quotient = numerator / denominator;
+            (quotient, (numerator - quotient * denominator).abs())
+        };
     if rest == 0 {
         return quotient;
     }

@@ -173,11 +173,14 @@ impl<'b> Rater<'b> {
         for node in nodes {
             self.prices.push(self.cache.get(self.book, *node, meter));
         }
-        let rating = if let Some(flat) = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare)) { Rating::Flat(flat) } else {
-            let period = self.book.period_micros();
-            let schedules = self.prices.iter().map(|price| price.schedule(period)).collect();
-            Rating::Graduated(schedules, Vec::new())
-        };
+        let rating =
+            if let Some(flat) = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare)) {
+                Rating::Flat(flat)
+            } else {
+                let period = self.book.period_micros();
+                let schedules = self.prices.iter().map(|price| price.schedule(period)).collect();
+                Rating::Graduated(schedules, Vec::new())
+            };
         Run { subscription, meter, rating }
     }
 

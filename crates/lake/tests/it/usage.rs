@@ -1,0 +1,229 @@
+//! What is read does not depend on how usage was cut into files or in which order they came.
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use kernel::{OrganisationId, Quantity, SubscriptionId};
+use lake::Partitioning;
+use lake::usage::{Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord};
+use proptest::prelude::*;
+
+const OCTOBER: i64 = 1_790_812_800_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+fn record(id: &str, customer: usize, meter: usize, hour: i64, quantity: &str) -> UsageRecord {
+    UsageRecord {
+        source: "test".into(),
+        event_id: id.into(),
+        corrects: None,
+        recorded_at: 0,
+        customer: OrganisationId::derived(&format!("customer-{}", customer / 2)),
+        subscription: SubscriptionId::derived(&format!("subscription-{customer}")),
+        entitlement: None,
+        meter: format!("meter-{meter}").parse().unwrap(),
+        start: OCTOBER + hour * HOUR,
+        end: OCTOBER + (hour + 1) * HOUR,
+        quantity: quantity.parse().unwrap(),
+        unit: "1 Hour".into(),
+        details: UsageDetails { resource_uri: format!("/r/{}", hour % 3), ..Default::default() },
+    }
+}
+
+fn correction(of: &UsageRecord, id: &str, quantity: &str, recorded_at: i64) -> UsageRecord {
+    UsageRecord {
+        event_id: id.into(),
+        corrects: Some(of.event_id.clone()),
+        quantity: quantity.parse().unwrap(),
+        recorded_at,
+        ..of.clone()
+    }
+}
+
+/// Writes each part as a file of its own.
+fn segments(folder: &Path, parts: &[Vec<UsageRecord>]) -> Vec<SegmentInfo> {
+    let mut segments = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let mut chunk = UsageChunk::default();
+        for record in part {
+            chunk.push(record);
+        }
+        segments.extend(chunk.write(folder, &format!("part-{at}")).unwrap().segments);
+    }
+    segments
+}
+
+fn quantities(batch: &RecordBatch) -> Vec<Quantity> {
+    let column = batch.column_by_name("quantity").unwrap();
+    let exact = |mantissa: i128, scale: i8| {
+        Quantity::from_mantissa(mantissa * 10i128.pow(15 - scale as u32))
+    };
+    match column.data_type() {
+        DataType::Decimal64(_, s) => column
+            .as_primitive::<Decimal64Type>()
+            .values()
+            .iter()
+            .map(|v| exact((*v).into(), *s))
+            .collect(),
+        DataType::Decimal128(_, s) => {
+            column.as_primitive::<Decimal128Type>().values().iter().map(|v| exact(*v, *s)).collect()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+type Row = (String, String, i64, Quantity);
+
+/// What is read, partition by partition: subscription, meter, start, quantity.
+fn read(folder: &Path, segments: &[SegmentInfo], partitioning: Partitioning) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for index in 0..partitioning.len() {
+        for columns in [Columns::Totals, Columns::Times, Columns::All] {
+            let partition = partitioning.partition(index);
+            let reader = UsageReader { folder, segments, partition, columns };
+            let mut read = Vec::new();
+            reader
+                .read(|batch| {
+                    let texts = |name: &str| -> Vec<String> {
+                        let column =
+                            batch.column_by_name(name).unwrap().as_dictionary::<Int32Type>();
+                        let values = column.values().as_string::<i32>();
+                        column
+                            .keys()
+                            .values()
+                            .iter()
+                            .map(|k| values.value(*k as usize).into())
+                            .collect()
+                    };
+                    let starts = batch.column_by_name("usage_start").map(|column| {
+                        column.as_primitive::<TimestampMicrosecondType>().values().to_vec()
+                    });
+                    let (subscriptions, meters) = (texts("subscription_id"), texts("meter_id"));
+                    for (at, quantity) in quantities(&batch).into_iter().enumerate() {
+                        let start = starts.as_ref().map_or(0, |starts| starts[at]);
+                        read.push((subscriptions[at].clone(), meters[at].clone(), start, quantity));
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            match columns {
+                Columns::Totals => {}
+                Columns::Times => rows.extend(read),
+                Columns::All => assert!(rows.ends_with(&read), "all columns, same rows"),
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn what_one_file_has_comes_back_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = vec![
+        record("c", 1, 0, 5, "1.5"),
+        record("a", 0, 1, 2, "0.032258064516129"),
+        record("b", 0, 1, 1, "999999999999"),
+    ];
+    let segments = segments(folder.path(), &[records]);
+    assert_eq!((segments.len(), segments[0].rows, segments[0].quantity_scale), (1, 3, 15));
+    let rows = read(folder.path(), &segments, Partitioning::of(1, 1));
+    let written: Vec<String> = rows.iter().map(|row| row.3.to_string()).collect();
+    assert_eq!(written.len(), 3);
+    let (b, a) = ("999999999999".to_owned(), "0.032258064516129".to_owned());
+    assert!(written.windows(2).any(|pair| pair == [b.clone(), a.clone()]), "{written:?}");
+}
+
+#[test]
+fn records_of_two_months_lie_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = vec![record("a", 0, 0, -1, "1"), record("b", 0, 0, 0, "2")];
+    let segments = segments(folder.path(), &[records]);
+    let months: Vec<String> = segments.iter().map(|s| s.month.to_string()).collect();
+    assert_eq!(months, ["2026-09", "2026-10"]);
+}
+
+#[test]
+fn the_last_correction_counts_wherever_it_comes() {
+    let original = record("e", 0, 0, 3, "10");
+    let first = correction(&original, "c1", "7", 100);
+    let second = correction(&original, "c2", "8", 200);
+    let other = record("f", 0, 0, 3, "1");
+    let parts: [&[&UsageRecord]; 5] = [
+        &[&original, &first, &second, &other],
+        &[&second, &other, &first, &original],
+        &[&first, &original],
+        &[&second],
+        &[&other],
+    ];
+    for cut in [vec![0], vec![1], vec![2, 3, 4], vec![4, 3, 2], vec![3, 2, 4]] {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<Vec<UsageRecord>> = cut
+            .iter()
+            .map(|at: &usize| parts[*at].iter().map(|r| (*r).clone()).collect())
+            .collect();
+        let segments = segments(folder.path(), &files);
+        let rows = read(folder.path(), &segments, Partitioning::of(1, 1));
+        let written: Vec<String> = rows.iter().map(|row| row.3.to_string()).collect();
+        assert_eq!(written, ["8", "1"], "{cut:?}");
+    }
+}
+
+#[test]
+fn without_a_time_of_its_own_the_correction_learned_last_counts() {
+    let original = record("e", 0, 0, 3, "10");
+    let corrections = [correction(&original, "z", "7", 0), correction(&original, "a", "8", 0)];
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = corrections;
+    let segments = segments(folder.path(), &[vec![original], vec![first], vec![second]]);
+    let rows = read(folder.path(), &segments, Partitioning::of(1, 1));
+    assert_eq!(rows[0].3.to_string(), "8");
+}
+
+#[test]
+fn a_correction_without_its_event_waits() {
+    let original = record("e", 0, 0, 3, "10");
+    let early = correction(&original, "c", "7", 0);
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = segments(folder.path(), &[vec![early]]);
+    assert_eq!(known[0].corrections, 1);
+    assert_eq!(read(folder.path(), &known, Partitioning::of(1, 1)), []);
+    let mut chunk = UsageChunk::default();
+    chunk.push(&original);
+    known.extend(chunk.write(folder.path(), "later").unwrap().segments);
+    let rows = read(folder.path(), &known, Partitioning::of(1, 1));
+    assert_eq!(rows[0].3.to_string(), "7");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn files_and_partitions_do_not_matter(
+        records in prop::collection::vec((0usize..12, 0usize..3, 0i64..40, 0u32..1000, 0usize..4), 1..120),
+        partitions in 1u64..40,
+    ) {
+        let records: Vec<(UsageRecord, usize)> = records
+            .into_iter()
+            .enumerate()
+            .map(|(at, (customer, meter, hour, quantity, file))| {
+                (record(&format!("{at:03}"), customer, meter, hour, &format!("{quantity}.5")), file)
+            })
+            .collect();
+        let whole = tempfile::tempdir().unwrap();
+        let together: Vec<UsageRecord> = records.iter().map(|(r, _)| r.clone()).collect();
+        let together = segments(whole.path(), &[together]);
+        let cut = tempfile::tempdir().unwrap();
+        let files: Vec<Vec<UsageRecord>> = (0..4)
+            .map(|file| records.iter().rev().filter(|(_, f)| *f == file).map(|(r, _)| r.clone()).collect())
+            .collect();
+        let apart = segments(cut.path(), &files);
+        let expected = read(whole.path(), &together, Partitioning::of(1, 1));
+        prop_assert_eq!(expected.len(), records.len());
+        for partitioning in [Partitioning::of(1, 1), Partitioning::of(partitions, 1)] {
+            prop_assert_eq!(&read(whole.path(), &together, partitioning), &expected);
+            prop_assert_eq!(&read(cut.path(), &apart, partitioning), &expected);
+        }
+    }
+}
