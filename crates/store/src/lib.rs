@@ -1,1 +1,22 @@
-//! store
+//! The only crate that speaks SQL.
+//!
+//! **Owns** facts with two times, the catalogue of the lake's files, closes, invoices and ledger.
+//! **Does not own** what any of it means: rows become `domain` values here and nothing else.
+//!
+//! # Invariants
+//! - Facts are appended, never updated or deleted.
+//! - A transaction needs a scope.
+
+mod catalogue;
+mod closes;
+mod db;
+mod programme;
+mod rates;
+
+pub use catalogue::{
+    ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,
+};
+pub use closes::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice};
+pub use db::{Db, Tx};
+pub use programme::ProgrammeChanges;
+pub use rates::RateRow;

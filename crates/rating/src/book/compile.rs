@@ -1,6 +1,6 @@
 //! From facts to a rate book.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{Derivation, ExchangePolicy, Subscription, TradeAgreement};
@@ -110,16 +110,20 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The agreements of the month, each an edge. New terms start with a month, so an edge has
-    /// one version in it.
+    /// The agreements of the month on the sale paths in use, each an edge. New terms start with a
+    /// month, so an edge has one version in it.
     fn edges(&mut self) {
         let zone = &self.facts.programme.zone;
+        let sold = self.facts.programme.subscriptions.values();
+        let sold = sold.filter(|s| overlap(s.validity.micros(zone), self.period).is_some());
+        let on_paths: HashSet<_> = sold.flat_map(Subscription::edges).collect();
         let mut agreements: Vec<_> = self
             .facts
             .programme
             .agreements
             .iter()
             .filter(|a| overlap(a.validity.micros(zone), self.period).is_some())
+            .filter(|a| on_paths.contains(&(a.seller, a.buyer)))
             .collect();
         agreements.sort_by_key(|a| (a.seller, a.buyer, a.validity.from()));
         for agreement in agreements {
@@ -139,7 +143,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The meters of every list in use, of rules that name one, and of the usage.
+    /// The meters of the usage, and what the lists in use say of them.
     fn meters(&mut self, used: BTreeSet<&MeterId>) {
         let programme = self.facts.programme;
         let offers: BTreeSet<&Key> =
@@ -149,16 +153,7 @@ impl<'a> Compiler<'a> {
             .filter_map(|offer| programme.offers.get(offer))
             .filter_map(|offer| self.facts.sheets.get_key_value(&offer.price_sheet))
             .collect();
-        let mut ids: BTreeSet<MeterId> = used.into_iter().cloned().collect();
-        for sheet in sheets.values() {
-            ids.extend(sheet.meters.iter().map(|listed| listed.meter.id.clone()));
-        }
-        for rule in programme.price_books.values().flat_map(|book| &book.rules) {
-            if let domain::Selector::Meter(id) = &rule.selector {
-                ids.insert(id.clone());
-            }
-        }
-        self.meters = ids.into_iter().collect();
+        self.meters = used.into_iter().cloned().collect();
         let indexed = self.meters.iter().enumerate();
         self.meter_index = indexed.map(|(at, id)| (id.clone(), MeterIndex(at as u32))).collect();
         for (key, sheet) in sheets {
@@ -167,6 +162,7 @@ impl<'a> Compiler<'a> {
             let mut listed = sheet.meters.iter().peekable();
             // Both are ordered by id, so one walk pairs them.
             let meters = self.meters.iter().map(|id| {
+                while listed.next_if(|listed| listed.meter.id < *id).is_some() {}
                 let meter = listed.next_if(|listed| listed.meter.id == *id)?.clone();
                 let category = labels.intern(&meter.meter.category);
                 let product = labels.intern(&meter.meter.product_id);

@@ -155,8 +155,8 @@ pub struct RateBook {
 }
 
 impl RateBook {
-    /// Compiles the book of a month. `used` names meters that occur in usage, so that those which
-    /// no sheet lists have a place too.
+    /// Compiles the book of a month for the meters that its usage has. Facts that could not price
+    /// any of it are left out, so that they do not change the hash.
     ///
     /// # Errors
     /// Where two rules of a book tie for one meter.
