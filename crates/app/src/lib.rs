@@ -1,1 +1,15 @@
-//! app
+//! What the system can do: one operation, one file.
+//!
+//! **Owns** the order of things: authorize, load, decide in `domain` or `rating`, save, commit.
+//! **Does not own** any rule, any SQL, any layout of a document.
+
+pub mod crash;
+mod facts;
+pub mod imports;
+mod installation;
+pub mod programme;
+mod progress;
+mod sheets;
+
+pub use installation::{Ctx, Installation};
+pub use progress::{NoProgress, Progress};

@@ -40,6 +40,12 @@ impl EventKey {
         format!("{:032x}", u128::from_be_bytes(self.0))
     }
 
+    /// The key that [`Self::hex`] has written.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
+        Some(Self(number.to_be_bytes()))
+    }
+
     fn position(self) -> u64 {
         u64::from_be_bytes(std::array::from_fn(|at| self.0[at]))
     }

@@ -14,5 +14,14 @@ pub mod events;
 mod partition;
 pub mod usage;
 
+use std::fs::File;
+use std::path::Path;
+
 pub use columnar::ColumnarWriter;
+use kernel::{Error, Result};
 pub use partition::{Partition, PartitionHash, Partitioning};
+
+/// Makes the names of files in a folder durable, after the files themselves are.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file(folder))
+}

@@ -301,7 +301,6 @@ impl Runs {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn arrow(error: arrow_schema::ArrowError) -> Error {
     Error::internal(error.to_string())
 }

@@ -38,7 +38,6 @@ impl Value {
 }
 
 /// Anything that is written as text.
-#[expect(clippy::needless_pass_by_value, reason = "takes a value as readily as a reference")]
 pub(crate) fn text(value: impl ToString) -> Value {
     Value::Text(value.to_string())
 }
@@ -257,7 +256,6 @@ pub(crate) fn inconsistent(what: &str, text: &str, error: &dyn std::fmt::Display
     Error::internal(format!("the database has \"{text}\" as {what}, which {error}"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn database(error: sqlx::Error) -> Error {
     if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
         return Error::conflict(format!("this has been recorded before: {error}"));

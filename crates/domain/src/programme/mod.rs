@@ -89,6 +89,26 @@ impl Programme {
         self.organisations.get(&id).map_or_else(|| id.to_string(), |o| o.key.to_string())
     }
 
+    /// A fact in words.
+    pub fn describe(&self, fact: &FactRef) -> String {
+        let name = |id: &OrganisationId| self.key_of(*id);
+        match fact {
+            FactRef::Organisation(id) => format!("organisation {}", name(id)),
+            FactRef::Relationship(partner, with, from) => {
+                format!("the relationship of {} with {} from {from}", name(partner), name(with))
+            }
+            FactRef::Agreement(seller, buyer, from) => {
+                format!("the agreement of {} and {} from {from}", name(seller), name(buyer))
+            }
+            FactRef::PriceBook(key) => format!("price book {key}"),
+            FactRef::PriceRule(key, selector, from) => {
+                format!("the rule of price book {key} for {selector} from {from}")
+            }
+            FactRef::Offer(key) => format!("offer {key}"),
+            FactRef::Subscription(id) => format!("subscription {id}"),
+        }
+    }
+
     /// What does not hold together, in a fixed order; nothing when the programme is sound.
     pub fn check(&self) -> Vec<Finding> {
         check::check(self)

@@ -174,7 +174,6 @@ fn plain(schema: &Schema) -> Schema {
     Schema::new(plain.collect::<Vec<_>>())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 pub(crate) fn parquet(error: parquet::errors::ParquetError) -> Error {
     Error::internal(format!("Parquet: {error}"))
 }

@@ -1,6 +1,6 @@
 //! Records on their way into the lake: collected column by column, sorted, written as segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use arrow_array::{
     TimestampMicrosecondArray,
 };
 use arrow_schema::DataType;
-use kernel::{Error, Month, QUANTITY_SCALE, Result, Zone, micros_instant};
+use kernel::{Error, Month, QUANTITY_SCALE, Quantity, Result, Zone, micros_instant};
 use rustc_hash::FxHashMap;
 
 use super::{RowGroupInfo, SegmentInfo, UsageDetails, UsageRecord, schema};
@@ -128,6 +128,69 @@ impl UsageChunk {
         self.quantities.push(record.quantity.mantissa());
         self.event_ids.push(record.event_id.as_str().into());
         self.corrects.push(record.corrects.as_deref().map(Into::into));
+    }
+
+    /// The event id of a record.
+    pub fn event_id(&self, row: usize) -> &str {
+        &self.event_ids[row]
+    }
+
+    /// What a record says, by the names of our columns.
+    pub fn describe(&self, row: usize) -> BTreeMap<&'static str, String> {
+        let text = |at: usize| {
+            let texts = &self.texts[at];
+            texts.interner.texts[texts.keys[row] as usize].to_string()
+        };
+        let mut described = BTreeMap::from([
+            ("event_id", self.event_ids[row].to_string()),
+            ("subscription_id", text(column::SUBSCRIPTION)),
+            ("entitlement_id", text(column::ENTITLEMENT)),
+            ("meter_id", text(column::METER)),
+            ("usage_start", micros_instant(self.starts[row]).to_string()),
+            ("usage_end", micros_instant(self.ends[row]).to_string()),
+            ("quantity", Quantity::from_mantissa(self.quantities[row]).to_string()),
+            ("unit", text(column::UNIT)),
+            ("corrects", self.corrects[row].as_deref().unwrap_or_default().to_owned()),
+        ]);
+        for (at, name) in UsageDetails::NAMES.into_iter().enumerate() {
+            described.insert(name, text(column::RESOURCE + at));
+        }
+        described.retain(|_, value| !value.is_empty());
+        described
+    }
+
+    /// Keeps the records for which `keep` is true.
+    pub fn retain(&mut self, keep: &[bool]) {
+        fn retained<T>(values: &mut Vec<T>, keep: &[bool]) {
+            let mut kept = keep.iter();
+            values.retain(|_| kept.next().copied().unwrap_or(false));
+        }
+        for texts in &mut self.texts {
+            retained(&mut texts.keys, keep);
+        }
+        retained(&mut self.starts, keep);
+        retained(&mut self.ends, keep);
+        retained(&mut self.recorded, keep);
+        retained(&mut self.quantities, keep);
+        retained(&mut self.event_ids, keep);
+        retained(&mut self.corrects, keep);
+    }
+
+    /// The meters that occur, with the months in which their records begin.
+    pub fn meters(&self) -> BTreeSet<(Month, &str)> {
+        let meters = &self.texts[column::METER];
+        let mut seen = BTreeSet::new();
+        let (mut last, mut month) = (i64::MIN, None);
+        for (start, key) in self.starts.iter().zip(&meters.keys) {
+            if month.is_none() || *start != last {
+                last = *start;
+                month = Some(Month::of(Zone::UTC.day_of(micros_instant(*start))));
+            }
+            seen.extend(month.map(|month| (month, *key)));
+        }
+        seen.into_iter()
+            .map(|(month, key)| (month, &*meters.interner.texts[key as usize]))
+            .collect()
     }
 
     /// Writes the records as segments `usage/<month>/<name>.parquet` below a folder, each on disk
@@ -325,7 +388,6 @@ impl Ranks {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 pub(super) fn arrow(error: arrow_schema::ArrowError) -> Error {
     Error::internal(format!("Arrow: {error}"))
 }

@@ -1,0 +1,160 @@
+//! Importing usage: files of any known layout become records in the lake.
+
+mod intake;
+mod json;
+mod record;
+mod tabular;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use kernel::{Error, Key, Result, SubscriptionId};
+use store::ImportRow;
+
+use super::input::Input;
+use super::quarantine::Quarantine;
+use super::{Imported, import_id};
+use crate::{Ctx, crash, facts};
+
+use intake::Intake;
+use record::Directory;
+
+/// What kind of import this is, in the catalogue.
+const KIND: &str = "usage";
+
+/// The layouts of usage files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageFormat {
+    /// Our own columns, or cost details, as a delimited file; told apart by the header.
+    Csv,
+    /// Our own columns, one JSON object a line.
+    JsonLines,
+    /// Our own columns, as Parquet.
+    Parquet,
+    /// The answer of Partner Center's utilization resource.
+    Utilization,
+}
+
+impl UsageFormat {
+    /// Every format with the name it has on the command line.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("csv", Self::Csv),
+        ("jsonl", Self::JsonLines),
+        ("parquet", Self::Parquet),
+        ("utilization", Self::Utilization),
+    ];
+}
+
+impl FromStr for UsageFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, format)| *format).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+            format!("is not a format of usage; use one of {}", names.join(", "))
+        })
+    }
+}
+
+/// How usage is imported.
+#[derive(Debug, Clone)]
+pub struct UsageOptions {
+    /// Whose event ids these are.
+    pub source: Key,
+    /// The layout; found out from the file if none is given.
+    pub format: Option<UsageFormat>,
+    /// The subscription of a file that does not name one.
+    pub subscription: Option<SubscriptionId>,
+    /// Write rows that cannot be taken to this file, and take the others.
+    pub quarantine: Option<PathBuf>,
+}
+
+/// Imports a file of usage.
+///
+/// # Errors
+/// Where the file cannot be read or has bad rows.
+pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> Result<Imported> {
+    let input = Input::open(path)?;
+    let subject = options.source.to_string();
+    let mut tx = ctx.write().await?;
+    if let Some(before) = super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+        return Ok(before);
+    }
+    let directory = Directory::of(&facts::programme(&mut tx, i64::MAX).await?);
+    let import = import_id(KIND, &subject, &input.sha256);
+    let lake = ctx.installation.lake();
+    intake::sweep(&lake, &mut tx).await?;
+    let index = intake::Index::open(&lake, &mut tx).await?;
+    let quarantine = Quarantine::new(options.quarantine.as_deref())?;
+    let mut intake = Intake::new(&lake, import, options, directory, index, quarantine);
+    match options.format.map_or_else(|| format_of(&input), Ok)? {
+        UsageFormat::Csv => tabular::csv(&ctx, &input, &mut intake)?,
+        UsageFormat::Parquet => tabular::parquet(&ctx, &input, &mut intake)?,
+        UsageFormat::JsonLines => json::lines(&ctx, &input, &mut intake)?,
+        UsageFormat::Utilization => json::utilization(&ctx, &input, &mut intake)?,
+    }
+    ctx.progress.end();
+    let known_at = tx.known_at(ctx.now_micros()).await?;
+    let taken = intake.finish(&input.name, known_at)?;
+    let row = ImportRow {
+        id: import,
+        kind: KIND.into(),
+        subject,
+        file_name: input.name,
+        sha256: input.sha256,
+        known_at,
+        rows_read: taken.counts.read,
+        rows_taken: taken.counts.new,
+        rows_duplicate: taken.counts.duplicate,
+        rows_conflicting: taken.counts.conflicting,
+        rows_quarantined: taken.counts.quarantined,
+        rows_waiting: taken.added.waiting.len() as u64,
+        conflicts_path: taken.conflicts_path,
+    };
+    tx.add_import(&row, &taken.totals).await?;
+    tx.add_usage(import, &taken.added).await?;
+    crash::point();
+    tx.commit().await?;
+    crash::point();
+    Ok(Imported {
+        import: row,
+        totals: taken.totals,
+        already: false,
+        notes: taken.notes,
+        quarantine: taken.quarantine,
+    })
+}
+
+/// The layout of a file, from its name and its first bytes.
+fn format_of(input: &Input) -> Result<UsageFormat> {
+    let mut head = [0; 512];
+    let mut text = input.read(&crate::NoProgress)?;
+    let mut length = 0;
+    while length < head.len() {
+        match std::io::Read::read(&mut text, &mut head[length..])
+            .map_err(Error::file(&input.path))?
+        {
+            0 => break,
+            read => length += read,
+        }
+    }
+    let head = head[..length].trim_ascii_start();
+    if head.starts_with(b"PAR1") {
+        return Ok(UsageFormat::Parquet);
+    }
+    if !head.starts_with(b"{") {
+        return Ok(UsageFormat::Csv);
+    }
+    // A line of its own is one record; an object over several lines, or one with items, is an
+    // answer.
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let whole = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    let answer = head.windows(7).any(|word| word == b"\"items\"")
+        || head.windows(12).any(|word| word == b"\"totalCount\"");
+    Ok(if answer || (!whole && line.len() < 16) {
+        UsageFormat::Utilization
+    } else {
+        UsageFormat::JsonLines
+    })
+}
