@@ -7,9 +7,12 @@ pub mod crash;
 mod facts;
 pub mod imports;
 mod installation;
+mod partitions;
 pub mod programme;
 mod progress;
+pub mod rate;
 mod sheets;
 
 pub use installation::{Ctx, Installation};
+pub use partitions::workers;
 pub use progress::{NoProgress, Progress};

@@ -1,2 +1,70 @@
-//! skyhandel
-fn main() {}
+//! The executable `skyhandel`: reads the command line and the clock, calls `app`, prints.
+
+mod args;
+mod clock;
+mod commands;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use app::{Ctx, Installation};
+use clap::{CommandFactory, Parser};
+use kernel::{Error, Result};
+
+use args::{Cli, Command};
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json);
+    let done = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal(error.to_string()))
+        .and_then(|runtime| runtime.block_on(run(&cli, output)));
+    app::crash::report();
+    match done {
+        Ok(code) => code,
+        Err(error) => ExitCode::from(output.fail(&error)),
+    }
+}
+
+async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
+    let data = &cli.global.data;
+    let bar = progress::Bar::default();
+    let installation = match &cli.command {
+        Command::Schema => {
+            output.print(&app::programme::schema(), || {
+                serde_json::to_string_pretty(&app::programme::schema()).unwrap_or_default()
+            });
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(*shell, &mut command, "skyhandel", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Init => Installation::init(data).await?,
+        _ => Installation::open(data).await?,
+    };
+    let ctx = Ctx { installation: &installation, now: clock::now(), progress: &bar };
+    match &cli.command {
+        Command::Init => {
+            let json = serde_json::json!({ "data": data.display().to_string() });
+            output.print(&json, || {
+                format!(
+                    "{} is ready. Next: skyhandel apply PROGRAMME.toml --data {}",
+                    data.display(),
+                    data.display()
+                )
+            });
+        }
+        Command::Apply(args) => commands::apply::run(ctx, args, output).await?,
+        Command::Import(command) => commands::imports::run(ctx, command, output).await?,
+        Command::Imports => commands::imports::list(ctx, output).await?,
+        Command::Rate(args) => commands::rate::run(ctx, args, output).await?,
+        Command::Schema | Command::Completions { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}

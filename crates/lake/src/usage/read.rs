@@ -30,7 +30,9 @@ const BATCH_ROWS: usize = 1 << 15;
 pub enum Columns {
     /// What group totals need: subscription, meter, quantity.
     Totals,
-    /// What totals need where prices change within the month: start and end as well.
+    /// What lines need besides: start.
+    Starts,
+    /// What totals and lines need where prices change within the month: start and end.
     Times,
     /// Everything.
     All,
@@ -40,6 +42,7 @@ impl Columns {
     fn names(self) -> Option<&'static [&'static str]> {
         match self {
             Self::Totals => Some(&["subscription_id", "meter_id", "quantity"]),
+            Self::Starts => Some(&["subscription_id", "meter_id", "usage_start", "quantity"]),
             Self::Times => {
                 Some(&["subscription_id", "meter_id", "usage_start", "usage_end", "quantity"])
             }
@@ -169,7 +172,7 @@ impl<'a> UsageReader<'a> {
         let mut batches = Vec::new();
         let names = match self.columns {
             Columns::All => None,
-            Columns::Totals | Columns::Times => Some(ORDER),
+            Columns::Totals | Columns::Starts | Columns::Times => Some(ORDER),
         };
         let mut ages: Vec<u32> = Vec::new();
         for (age, source) in sources.iter().enumerate() {

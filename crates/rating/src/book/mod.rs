@@ -235,6 +235,20 @@ impl RateBook {
         &self.chain(subscription).nodes
     }
 
+    /// Whether some price may change within the month, so that the times of usage matter.
+    pub fn changes_within(&self) -> bool {
+        let (start, end) = self.period;
+        let inside = |at: i64| start < at && at < end;
+        let agreed = self.nodes.iter().any(|n| inside(n.agreed.0) || inside(n.agreed.1));
+        let rules = self.books.iter().flat_map(|book| &book.ordered);
+        let listed = self.lists.iter().flat_map(|list| list.meters.iter().flatten());
+        agreed
+            || rules.into_iter().any(|rule| inside(rule.from) || inside(rule.until))
+            || listed
+                .flat_map(|listed| listed.meter.intervals())
+                .any(|(from, until, _)| inside(from) || inside(until))
+    }
+
     /// How many edges the longest sale path has.
     pub fn depth(&self) -> usize {
         self.chains.iter().map(|chain| chain.edges.len()).max().unwrap_or(0)

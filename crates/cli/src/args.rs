@@ -1,0 +1,149 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use app::imports::UsageFormat;
+use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
+use kernel::{Key, Month, SubscriptionId};
+
+/// Runs a cloud solution provider programme: prices, usage, invoices at every tier.
+///
+/// Start with `skyhandel demo`, or with `skyhandel init` and a programme file.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 verification failed, 2 wrong command line, 3 input \
+    refused, 4 not possible now, 5 file not readable or writable, 70 internal error.\n\n\
+    Example:\n  skyhandel demo --dir demo")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The data folder: an embedded database and the files beside it.
+    #[arg(long, global = true, env = "SKYHANDEL_DATA", default_value = "skyhandel-data")]
+    pub data: PathBuf,
+    /// Print one JSON value instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a data folder.
+    #[command(after_help = "Example:\n  skyhandel init --data skyhandel-data")]
+    Init,
+    /// Show what a programme file would change, and apply it.
+    #[command(after_help = "Example:\n  skyhandel apply programme.toml\n  skyhandel apply \
+        programme.toml --yes")]
+    Apply(ApplyArgs),
+    /// Import prices, exchange rates or usage.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// List the imports so far with their control totals.
+    #[command(after_help = "Example:\n  skyhandel imports --json")]
+    Imports,
+    /// Rate an open month: what everybody would be billed now. Nothing is frozen.
+    #[command(after_help = "Example:\n  skyhandel rate --period 2026-10")]
+    Rate(RateArgs),
+    /// Print the JSON schema of programme files.
+    #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
+    Schema,
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  skyhandel completions bash > \
+        ~/.local/share/bash-completion/completions/skyhandel")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The programme file (TOML).
+    pub file: PathBuf,
+    /// Apply the plan; without it, the plan is only shown.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Import prices: a plan price sheet (CSV) or a RateCard (JSON), plain or gzip.
+    #[command(after_help = "Example:\n  skyhandel import prices ratecard.json.gz --sheet azure")]
+    Prices(PriceArgs),
+    /// Import exchange rates: the ECB's history (CSV) or a monthly sheet of USD per unit.
+    #[command(after_help = "Example:\n  skyhandel import rates eurofxref-hist.csv")]
+    Rates(RatesArgs),
+    /// Import usage: CSV, JSON lines, Parquet, the utilization answer of Partner Center, or Azure
+    /// cost details; text may be gzip.
+    #[command(after_help = "Example:\n  skyhandel import usage october.csv.gz --source meters")]
+    Usage(UsageArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PriceArgs {
+    /// The files, imported one after the other.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The price sheet to which the prices belong; offers refer to it by this name.
+    #[arg(long)]
+    pub sheet: Key,
+    /// The market to take, of a file that has several.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Take each meter's earliest price to apply from this day on: a RateCard only tells the
+    /// present prices, and usage may be older.
+    #[arg(long, value_name = "DAY")]
+    pub valid_from: Option<Date>,
+    /// Take the good rows and write the bad ones to this file.
+    #[arg(long, value_name = "FILE")]
+    pub quarantine: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RatesArgs {
+    /// The files, imported one after the other.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Take the good rows and write the bad ones to this file.
+    #[arg(long, value_name = "FILE")]
+    pub quarantine: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// The files, imported one after the other.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Whose event ids these are. The same id from two sources is two events.
+    #[arg(long, default_value = "default")]
+    pub source: Key,
+    /// The layout, if it cannot be told from the file: csv, jsonl, parquet or utilization.
+    #[arg(long)]
+    pub format: Option<UsageFormat>,
+    /// The subscription of rows that do not name one.
+    #[arg(long)]
+    pub subscription: Option<SubscriptionId>,
+    /// Take the good rows and write the bad ones to this file.
+    #[arg(long, value_name = "FILE")]
+    pub quarantine: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RateArgs {
+    /// The month.
+    #[arg(long)]
+    pub period: Month,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Also write the rated lines into this folder, as Parquet with all tiers' amounts in a row.
+    #[arg(long, value_name = "DIR")]
+    pub lines: Option<PathBuf>,
+}
