@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use kernel::{Error, Month, Result};
+use kernel::{Error, Result};
 use lake::usage::{Columns, RowGroupInfo, SegmentInfo, UsageReader};
 use lake::{PartitionHash, Partitioning};
 use rating::RateBook;
@@ -123,11 +123,4 @@ pub(crate) fn in_parallel<T: Send>(
     done.sort_by_key(|(item, _)| *item);
     // Of several failures the first in order is reported, so that it is always the same one.
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-/// The month before a period begins, for messages.
-pub(crate) fn none_in(month: Month) -> Error {
-    Error::conflict(format!(
-        "there is no usage in {month}; import some with `skyhandel import usage FILE`"
-    ))
 }

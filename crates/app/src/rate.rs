@@ -90,7 +90,7 @@ pub async fn rate(
     Ok(Rated {
         month,
         records: usage.rows(),
-        edges: edge_totals(&known, &book, &totals)?,
+        edges: edge_totals(&known, &book, &totals),
         missing: describe(&known, &book, &totals),
         rate_book: book.hash().to_string(),
     })
@@ -297,11 +297,7 @@ pub(crate) fn write_lines(
 }
 
 /// What each edge with usage comes to.
-pub(crate) fn edge_totals(
-    known: &Known,
-    book: &RateBook,
-    totals: &Totals,
-) -> Result<Vec<EdgeTotal>> {
+pub(crate) fn edge_totals(known: &Known, book: &RateBook, totals: &Totals) -> Vec<EdgeTotal> {
     let edges = book.edges().iter().zip(&totals.edges);
     let mut edges: Vec<EdgeTotal> = edges
         .filter(|(_, (lines, ..))| *lines > 0)
@@ -316,7 +312,7 @@ pub(crate) fn edge_totals(
         })
         .collect();
     edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
-    Ok(edges)
+    edges
 }
 
 /// Unpriced usage by edge, meter and reason.

@@ -122,9 +122,10 @@ const IMPORTS: &str = "SELECT import_id, kind, subject, file_name, sha256, known
      rows_read, rows_taken, rows_duplicate, rows_conflicting, rows_quarantined, rows_waiting, \
      conflicts_path FROM file_import ORDER BY known_at, import_id";
 
-const IMPORT_OF: &str = "SELECT import_id, kind, subject, file_name, sha256, known_at, \
+const IMPORTS_OF: &str = "SELECT import_id, kind, subject, file_name, sha256, known_at, \
      rows_read, rows_taken, rows_duplicate, rows_conflicting, rows_quarantined, rows_waiting, \
-     conflicts_path FROM file_import WHERE sha256 = $1 AND kind = $2 AND subject = $3";
+     conflicts_path FROM file_import WHERE sha256 = $1 AND kind = $2 AND subject = $3 \
+     ORDER BY known_at";
 
 impl Tx {
     /// Records an import and its control totals.
@@ -160,16 +161,16 @@ impl Tx {
         self.insert(into, "", totals).await
     }
 
-    /// The import of a file with some content into some subject, if there was one.
-    pub async fn import_of(
+    /// The imports of a file with some content into some subject, oldest first.
+    pub async fn imports_of(
         &mut self,
         kind: &str,
         subject: &str,
         sha256: &str,
-    ) -> Result<Option<ImportRow>> {
+    ) -> Result<Vec<ImportRow>> {
         let values = vec![text(sha256), text(kind), text(subject)];
-        let rows = self.fetch(IMPORT_OF, values).await?;
-        rows.first().map(import_row).transpose()
+        let rows = self.fetch(IMPORTS_OF, values).await?;
+        rows.iter().map(import_row).collect()
     }
 
     /// Every import, oldest first.

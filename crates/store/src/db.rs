@@ -12,8 +12,9 @@ use kernel::{Error, Result};
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 
-/// Placeholders that one statement may have; SQLite's limit is 32,766.
-const PLACEHOLDERS_MAX: usize = 30_000;
+/// Placeholders that one statement may have. SQLite would take 32,766, but it looks `$n` up by
+/// name, one after the other, so that long statements cost the square of their length.
+const PLACEHOLDERS_MAX: usize = 600;
 
 /// The migrations, in order. They only add.
 const MIGRATIONS: [(&str, &str); 3] = [

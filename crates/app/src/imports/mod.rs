@@ -43,14 +43,25 @@ pub async fn list(ctx: crate::Ctx<'_>) -> Result<Vec<(ImportRow, Vec<ControlTota
     Ok(imports)
 }
 
-/// What an import of the same file did before, if there was one.
-async fn before(tx: &mut Tx, kind: &str, subject: &str, sha256: &str) -> Result<Option<Imported>> {
-    let Some(import) = tx.import_of(kind, subject, sha256).await? else { return Ok(None) };
-    let totals = tx.control_totals(import.id).await?;
-    Ok(Some(Imported { import, totals, already: true, notes: Vec::new(), quarantine: None }))
+/// How a file stands to what has been imported.
+enum Before {
+    /// All of it is known.
+    Done(Box<Imported>),
+    /// It is new, or an earlier import of it left rows out; the id of the import that follows.
+    Open(ImportId),
 }
 
-/// The id of an import: the same file into the same subject always has the same.
-fn import_id(kind: &str, subject: &str, sha256: &str) -> ImportId {
-    ImportId::derived(&format!("{kind}/{subject}/{sha256}"))
+/// Whether the same file has been imported into the same subject. One of which rows could not be
+/// taken may be imported again: by now they may be good.
+async fn before(tx: &mut Tx, kind: &str, subject: &str, sha256: &str) -> Result<Before> {
+    let imports = tx.imports_of(kind, subject, sha256).await?;
+    let attempt = imports.len();
+    let whole = imports.into_iter().find(|import| import.rows_quarantined == 0);
+    let Some(import) = whole else {
+        let name = format!("{kind}/{subject}/{sha256}/{attempt}");
+        return Ok(Before::Open(ImportId::derived(&name)));
+    };
+    let totals = tx.control_totals(import.id).await?;
+    let imported = Imported { import, totals, already: true, notes: Vec::new(), quarantine: None };
+    Ok(Before::Done(Box::new(imported)))
 }

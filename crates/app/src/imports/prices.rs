@@ -15,7 +15,7 @@ use store::{ImportRow, PriceSheetRow};
 
 use super::input::Input;
 use super::quarantine::Quarantine;
-use super::{Imported, import_id};
+use super::{Before, Imported};
 use crate::facts::{News, refuse_restatement};
 use crate::{Ctx, crash, sheets};
 
@@ -70,11 +70,11 @@ impl PriceFile {
 pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) -> Result<Imported> {
     let input = Input::open(path)?;
     let subject = options.sheet.to_string();
-    let mut tx = ctx.read().await?;
-    if let Some(before) = super::before(&mut tx, KIND, &subject, &input.sha256).await? {
-        return Ok(before);
-    }
-    drop(tx);
+    let mut tx = ctx.write().await?;
+    let id = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+        Before::Done(imported) => return Ok(*imported),
+        Before::Open(id) => id,
+    };
     let mut quarantine = Quarantine::new(options.quarantine.as_deref())?;
     let mut file = read(&ctx, &input, options, &mut quarantine)?;
     let quarantined = quarantine.rows();
@@ -83,7 +83,6 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
         backdate(&mut file, instant_micros(Zone::UTC.start_of(day)));
     }
 
-    let mut tx = ctx.write().await?;
     let lake = ctx.installation.lake();
     let known = sheets::newest(&mut tx, &lake, &options.sheet, i64::MAX).await?;
     let (sheet, outcome) = merge::merge(&options.sheet, known.map(|(_, sheet)| sheet), &file)?;
@@ -92,7 +91,7 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
 
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let import = ImportRow {
-        id: import_id(KIND, &subject, &input.sha256),
+        id,
         kind: KIND.into(),
         subject,
         file_name: input.name,

@@ -12,7 +12,7 @@ use store::{ImportRow, RateRow};
 use super::input::Input;
 use super::quarantine::Quarantine;
 use super::table::{Table, TableRow};
-use super::{Imported, import_id};
+use super::{Before, Imported};
 use crate::facts::{News, refuse_restatement};
 use crate::{Ctx, crash};
 
@@ -38,9 +38,10 @@ pub async fn import_rates(
     };
     let subject = source.to_string();
     let mut tx = ctx.write().await?;
-    if let Some(before) = super::before(&mut tx, KIND, &subject, &input.sha256).await? {
-        return Ok(before);
-    }
+    let id = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+        Before::Done(imported) => return Ok(*imported),
+        Before::Open(id) => id,
+    };
     let (rates, rows) = match source {
         RateSource::UsdSheet => usd_sheet(&mut table, &mut bad)?,
         RateSource::Ecb | RateSource::Programme => ecb(&mut table, &mut bad)?,
@@ -53,7 +54,7 @@ pub async fn import_rates(
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let taken = tx.add_rates(&rates, known_at).await?;
     let import = ImportRow {
-        id: import_id(KIND, &subject, &input.sha256),
+        id,
         kind: KIND.into(),
         subject,
         file_name: input.name,

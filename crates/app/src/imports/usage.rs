@@ -13,7 +13,7 @@ use store::ImportRow;
 
 use super::input::Input;
 use super::quarantine::Quarantine;
-use super::{Imported, import_id};
+use super::{Before, Imported};
 use crate::{Ctx, crash, facts};
 
 use intake::Intake;
@@ -78,11 +78,11 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     let input = Input::open(path)?;
     let subject = options.source.to_string();
     let mut tx = ctx.write().await?;
-    if let Some(before) = super::before(&mut tx, KIND, &subject, &input.sha256).await? {
-        return Ok(before);
-    }
+    let import = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+        Before::Done(imported) => return Ok(*imported),
+        Before::Open(id) => id,
+    };
     let directory = Directory::of(&facts::programme(&mut tx, i64::MAX).await?);
-    let import = import_id(KIND, &subject, &input.sha256);
     let lake = ctx.installation.lake();
     intake::sweep(&lake, &mut tx).await?;
     let index = intake::Index::open(&lake, &mut tx).await?;

@@ -69,6 +69,14 @@ impl Encoder {
             return Err(Error::internal("a slice of a run-encoded column"));
         }
         let values = runs.values();
+        let decimals = matches!(values.data_type(), DataType::Decimal128(..));
+        if decimals && values.null_count() == 0 && values.len() * 2 > column.len() {
+            let ends = runs.run_ends().values();
+            let data =
+                expanded(values.as_primitive::<Decimal128Type>().values(), ends, descriptor)?;
+            let data = with_levels(descriptor, column.len(), None, data.into());
+            return Ok(Encoded { dictionary: None, data, encoding: Encoding::PLAIN });
+        }
         let (dictionary, places) = self.distinct(values, descriptor)?;
         let width = hybrid::width_of(dictionary.1 as usize);
         let mut levels = Vec::new();
@@ -205,6 +213,18 @@ impl Encoder {
         }
         Ok(((page.into(), used.len() as u32), places))
     }
+}
+
+/// Runs that are hardly longer than a value each, as plain values.
+fn expanded(values: &[i128], ends: &[i32], descriptor: &ColumnDescPtr) -> Result<Vec<u8>> {
+    let (mut page, mut from) = (Vec::new(), 0);
+    for (value, end) in values.iter().zip(ends) {
+        for _ in from..*end {
+            number(&mut page, *value, descriptor)?;
+        }
+        from = *end;
+    }
+    Ok(page)
 }
 
 /// Extends the current run, or closes it and starts the next.

@@ -31,8 +31,8 @@ async fn imports_are_found_by_their_content() {
         quantity: "-0.000000000000001".parse().unwrap(),
     }];
     tx.add_import(&import("a"), &totals).await.unwrap();
-    assert_eq!(tx.import_of("usage", "meter", "hash of a").await.unwrap(), Some(import("a")));
-    assert_eq!(tx.import_of("usage", "other", "hash of a").await.unwrap(), None);
+    assert_eq!(tx.imports_of("usage", "meter", "hash of a").await.unwrap(), [import("a")]);
+    assert_eq!(tx.imports_of("usage", "other", "hash of a").await.unwrap(), []);
     assert_eq!(tx.control_totals(import("a").id).await.unwrap(), totals);
     assert!(tx.add_import(&import("a"), &[]).await.unwrap_err().to_string().contains("before"));
 }

@@ -1,0 +1,187 @@
+//! The daily rated usage file, in the documented columns of Partner Center: one row a rated line,
+//! and a row for the rounding of each invoice line, so that the file adds up to the invoice.
+
+use crate::reconciliation::SubscriptionRows;
+use crate::table::{Kind, Layout, TableBuilder, columns};
+use crate::{Billing, Product};
+use kernel::{EXCHANGE_RATE_SCALE, QUANTITY_SCALE, Quantity, UNIT_PRICE_SCALE, UnitPrice};
+
+/// The charge type of usage.
+pub const CHARGE_NEW: &str = "new";
+/// The charge type of a row that makes up for the rounding of an invoice line. Ours: the provider
+/// has no such row, and its daily file does not add up to its invoice.
+pub const CHARGE_ROUNDING: &str = "roundingAdjustment";
+
+columns!(
+    PartnerId,
+    PartnerName,
+    CustomerId,
+    CustomerName,
+    CustomerDomainName,
+    CustomerCountry,
+    MpnId,
+    Tier2MpnId,
+    InvoiceNumber,
+    ProductId,
+    SkuId,
+    AvailabilityId,
+    SkuName,
+    ProductName,
+    PublisherName,
+    PublisherId,
+    SubscriptionDescription,
+    SubscriptionId,
+    ChargeStartDate,
+    ChargeEndDate,
+    UsageDate,
+    MeterType,
+    MeterCategory,
+    MeterId,
+    MeterSubCategory,
+    MeterName,
+    MeterRegion,
+    Unit,
+    ResourceLocation,
+    ConsumedService,
+    ResourceGroup,
+    ResourceURI,
+    ChargeType,
+    UnitPrice,
+    Quantity,
+    UnitType,
+    BillingPreTaxTotal,
+    BillingCurrency,
+    PricingPreTaxTotal,
+    PricingCurrency,
+    ServiceInfo1,
+    ServiceInfo2,
+    Tags,
+    AdditionalInfo,
+    EffectiveUnitPrice,
+    PCToBCExchangeRate,
+    PCToBCExchangeRateDate,
+    EntitlementId,
+    EntitlementDescription,
+    PartnerEarnedCreditPercentage,
+    CreditPercentage,
+    CreditType,
+    BenefitOrderId,
+    BenefitId,
+    BenefitType,
+);
+
+/// The layout with as many decimals as the amounts of a file need.
+pub fn layout(billing_scale: u8, pricing_scale: u8) -> Layout {
+    let kind = |name: &'static str| match name {
+        "UnitPrice" | "EffectiveUnitPrice" => Kind::Decimal(UNIT_PRICE_SCALE),
+        "Quantity" => Kind::Decimal(QUANTITY_SCALE),
+        "BillingPreTaxTotal" => Kind::Decimal(billing_scale),
+        "PricingPreTaxTotal" => Kind::Decimal(pricing_scale),
+        "PCToBCExchangeRate" => Kind::Decimal(EXCHANGE_RATE_SCALE),
+        "PartnerEarnedCreditPercentage" | "CreditPercentage" => Kind::Decimal(0),
+        "ChargeStartDate" | "ChargeEndDate" | "UsageDate" | "PCToBCExchangeRateDate" => Kind::Time,
+        _ => Kind::Text,
+    };
+    Layout::new(COLUMNS.iter().map(|name| (*name, kind(name))).collect())
+}
+
+/// Fills in what all rows of a file have in common. The end of the period is exclusive here.
+pub fn begin(table: &mut TableBuilder, invoice_number: &str, start: i64, end: i64) {
+    table.text(Column::InvoiceNumber as usize, invoice_number);
+    table.text(Column::CreditType as usize, "Credit Not Applied");
+    table.time(Column::ChargeStartDate as usize, Some(start));
+    table.time(Column::ChargeEndDate as usize, Some(end));
+}
+
+/// Fills in whose rows follow.
+pub fn subscription(table: &mut TableBuilder, of: &SubscriptionRows<'_>) {
+    table.text(Column::PartnerId as usize, of.partner.id);
+    table.text(Column::PartnerName as usize, of.partner.name);
+    table.text(Column::MpnId as usize, of.partner.mpn_id);
+    table.text(Column::CustomerId as usize, of.customer.id);
+    table.text(Column::CustomerName as usize, of.customer.name);
+    table.text(Column::CustomerDomainName as usize, of.customer.domain);
+    table.text(Column::CustomerCountry as usize, of.customer.country);
+    table.text(Column::Tier2MpnId as usize, of.reseller_mpn_id);
+    table.text(Column::SubscriptionId as usize, of.id);
+    table.text(Column::SubscriptionDescription as usize, of.name);
+}
+
+/// Fills in which meter the rows that follow are about.
+pub fn meter(table: &mut TableBuilder, product: &Product<'_>) {
+    table.text(Column::ProductId as usize, product.product_id);
+    table.text(Column::SkuId as usize, product.sku_id);
+    table.text(Column::SkuName as usize, product.sku_name());
+    table.text(Column::ProductName as usize, product.product_name());
+    table.text(Column::PublisherName as usize, product.publisher);
+    table.text(Column::MeterType as usize, product.unit);
+    table.text(Column::MeterCategory as usize, product.category);
+    table.text(Column::MeterId as usize, product.meter_id);
+    table.text(Column::MeterSubCategory as usize, product.subcategory);
+    table.text(Column::MeterName as usize, product.meter_name);
+    table.text(Column::MeterRegion as usize, product.region);
+    table.text(Column::Unit as usize, product.unit);
+    table.text(Column::UnitType as usize, product.unit);
+}
+
+/// Fills in the price of the rows that follow.
+pub fn price(
+    table: &mut TableBuilder,
+    unit_price: UnitPrice,
+    effective_unit_price: UnitPrice,
+    billing: Billing<'_>,
+) {
+    table.number(Column::UnitPrice as usize, unit_price.mantissa());
+    table.number(Column::EffectiveUnitPrice as usize, effective_unit_price.mantissa());
+    table.text(Column::BillingCurrency as usize, billing.billing_currency);
+    table.text(Column::PricingCurrency as usize, billing.pricing_currency);
+    table.number(Column::PCToBCExchangeRate as usize, billing.rate.mantissa());
+    table.time(Column::PCToBCExchangeRateDate as usize, billing.rate_date);
+}
+
+/// What a source said of a record: in the order of the lake's details.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resource<'a> {
+    /// Resource, location, group, service, tags, additional info, two service infos.
+    pub details: [&'a str; 8],
+    /// The entitlement's id and name.
+    pub entitlement: (&'a str, &'a str),
+}
+
+/// Fills in which resource the rows that follow are about.
+pub fn resource(table: &mut TableBuilder, resource: &Resource<'_>) {
+    let [uri, location, group, service, tags, info, info1, info2] = resource.details;
+    table.text(Column::ResourceURI as usize, uri);
+    table.text(Column::ResourceLocation as usize, location);
+    table.text(Column::ResourceGroup as usize, group);
+    table.text(Column::ConsumedService as usize, service);
+    table.text(Column::Tags as usize, tags);
+    table.text(Column::AdditionalInfo as usize, info);
+    table.text(Column::ServiceInfo1 as usize, info1);
+    table.text(Column::ServiceInfo2 as usize, info2);
+    table.text(Column::EntitlementId as usize, resource.entitlement.0);
+    table.text(Column::EntitlementDescription as usize, resource.entitlement.1);
+}
+
+/// Appends a row: usage of a day, or the rounding of an invoice line. Amounts are integers at the
+/// scales of their columns.
+pub fn line(
+    table: &mut TableBuilder,
+    charge_type: &str,
+    usage_date: Option<i64>,
+    quantity: Quantity,
+    pricing: i128,
+    billing: i128,
+) {
+    table.text(Column::ChargeType as usize, charge_type);
+    table.time(Column::UsageDate as usize, usage_date);
+    table.number(Column::Quantity as usize, quantity.mantissa());
+    table.number(Column::PricingPreTaxTotal as usize, pricing);
+    table.number(Column::BillingPreTaxTotal as usize, billing);
+    table.row();
+}
+
+/// The position of the billed amount, for its scale.
+pub const BILLING_COLUMN: usize = Column::BillingPreTaxTotal as usize;
+/// The position of the amount in the pricing currency, for its scale.
+pub const PRICING_COLUMN: usize = Column::PricingPreTaxTotal as usize;
