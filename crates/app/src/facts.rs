@@ -27,7 +27,7 @@ impl Known {
         let rates = tx.exchange_rates(month, known_at).await?;
         // Usage that reaches into the month may begin in the one before it, and, because zones
         // differ, in the one after it.
-        let meters = tx.meters_used(month.previous(), month.next()).await?;
+        let meters = tx.meters_used(month.previous(), month.next(), known_at).await?;
         Ok(Self { programme, sheets, rates, meters })
     }
 
@@ -67,6 +67,7 @@ pub(crate) async fn refuse_restatement(
     for close in tx.closes().await? {
         let month = close.month;
         let mut known = Known::load(ctx, tx, month, i64::MAX).await?;
+        known.meters = tx.meters_used(month.previous(), month.next(), close.known_at).await?;
         let before = known.book(month)?.hash();
         if let Some(programme) = &news.programme {
             let billed = std::mem::take(&mut known.programme.subscriptions);

@@ -3,10 +3,12 @@
 //! **Owns** the order of things: authorize, load, decide in `domain` or `rating`, save, commit.
 //! **Does not own** any rule, any SQL, any layout of a document.
 
+pub mod close;
 pub mod crash;
 mod facts;
 pub mod imports;
 mod installation;
+mod naming;
 mod partitions;
 pub mod programme;
 mod progress;

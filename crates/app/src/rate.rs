@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use kernel::{Error, Money, Month, OrganisationId, Result};
+use kernel::{Amount, Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::ColumnarWriter;
 use lake::usage::Columns;
-use rating::{Group, LineExtents, LineFormat, Output, RateBook, Rater, Unpriced};
+use rating::{
+    EdgeIndex, Group, GroupPrice, LineExtents, LineFormat, MeterIndex, Output, RateBook, Rater,
+    SubscriptionIndex, Unpriced,
+};
 
 use crate::Ctx;
 use crate::facts::Known;
@@ -123,31 +126,91 @@ pub(crate) struct Totals {
     pub extents: LineExtents,
     pub unpriced: Vec<Unpriced>,
     /// The groups, where they are kept.
-    pub groups: Vec<Vec<KeptGroup>>,
+    pub groups: KeptGroups,
 }
 
-/// A group, as small as a document needs it.
+/// Groups, as small as documents need them.
+#[derive(Debug, Default)]
+pub(crate) struct KeptGroups {
+    pub groups: Vec<KeptGroup>,
+    /// Prices that did not apply all month long or whatever the quantity.
+    pub prices: Vec<GroupPrice>,
+    /// Exact amounts of groups with more than one price.
+    pub amounts: Vec<Amount>,
+}
+
+/// A group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptGroup {
-    pub quantity: kernel::Quantity,
+    pub quantity: Quantity,
     pub money: i64,
-    pub edge: rating::EdgeIndex,
-    pub subscription: rating::SubscriptionIndex,
-    pub meter: rating::MeterIndex,
-    pub lines: u32,
+    pub edge: EdgeIndex,
+    pub subscription: SubscriptionIndex,
+    pub meter: MeterIndex,
+    pub price: PriceRef,
     pub position: u8,
     pub tier: u8,
-    /// Whether all of it has one price.
-    pub uniform: bool,
 }
 
-struct TotalsOutput<'k> {
+/// Where the price of a group is found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PriceRef {
+    /// The rate book has one for the whole month.
+    Flat,
+    /// In [`KeptGroups::prices`].
+    Stated(u32),
+    /// There is more than one; the exact amount is in [`KeptGroups::amounts`].
+    Mixed(u32),
+}
+
+impl KeptGroups {
+    fn push(&mut self, group: &Group) -> Result<()> {
+        let price = match group.price {
+            Some(_) if group.is_flat => PriceRef::Flat,
+            Some(price) => {
+                self.prices.push(price);
+                PriceRef::Stated(self.prices.len() as u32 - 1)
+            }
+            None => {
+                self.amounts.push(group.amount()?);
+                PriceRef::Mixed(self.amounts.len() as u32 - 1)
+            }
+        };
+        self.groups.push(KeptGroup {
+            quantity: group.quantity,
+            money: group.money.minor(),
+            edge: group.edge,
+            subscription: group.subscription,
+            meter: group.meter,
+            price,
+            position: group.position,
+            tier: group.tier,
+        });
+        Ok(())
+    }
+
+    fn append(&mut self, other: Self) {
+        let (prices, amounts) = (self.prices.len() as u32, self.amounts.len() as u32);
+        self.groups.extend(other.groups.into_iter().map(|group| KeptGroup {
+            price: match group.price {
+                PriceRef::Flat => PriceRef::Flat,
+                PriceRef::Stated(at) => PriceRef::Stated(at + prices),
+                PriceRef::Mixed(at) => PriceRef::Mixed(at + amounts),
+            },
+            ..group
+        }));
+        self.prices.extend(other.prices);
+        self.amounts.extend(other.amounts);
+    }
+}
+
+struct TotalsOutput {
     edges: Vec<(u64, u64, i64)>,
     unpriced: Vec<Unpriced>,
-    keep: Option<&'k mut Vec<KeptGroup>>,
+    kept: Option<KeptGroups>,
 }
 
-impl Output for TotalsOutput<'_> {
+impl Output for TotalsOutput {
     fn group(&mut self, group: &Group) -> Result<()> {
         let (lines, groups, net) = &mut self.edges[group.edge.get()];
         *lines += group.lines;
@@ -155,20 +218,7 @@ impl Output for TotalsOutput<'_> {
         *net = net
             .checked_add(group.money.minor())
             .ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
-        if let Some(kept) = &mut self.keep {
-            kept.push(KeptGroup {
-                quantity: group.quantity,
-                money: group.money.minor(),
-                edge: group.edge,
-                subscription: group.subscription,
-                meter: group.meter,
-                lines: u32::try_from(group.lines).unwrap_or(u32::MAX),
-                position: group.position,
-                tier: group.tier,
-                uniform: group.price.is_some(),
-            });
-        }
-        Ok(())
+        self.kept.as_mut().map_or(Ok(()), |kept| kept.push(group))
     }
 
     fn unpriced(&mut self, unpriced: Unpriced) -> Result<()> {
@@ -203,27 +253,26 @@ pub(crate) fn totals_keeping(
     let partitions = usage.partitioning.len();
     ctx.progress.begin("rating", Some(partitions as u64));
     let parts = in_parallel(workers, partitions, |index| {
-        let mut kept = Vec::new();
         let mut out = TotalsOutput {
             edges: vec![(0, 0, 0); book.edges().len()],
             unpriced: Vec::new(),
-            keep: keep.then_some(&mut kept),
+            kept: keep.then(KeptGroups::default),
         };
         let extents = rate_partition(book, usage, index, columns, None, &mut out)?;
         ctx.progress.advance(1);
-        Ok((out.edges, out.unpriced, extents, kept))
+        Ok((out, extents))
     })?;
     ctx.progress.end();
     let mut totals = Totals { edges: vec![(0, 0, 0); book.edges().len()], ..Totals::default() };
-    for (edges, unpriced, extents, kept) in parts {
-        for (sum, part) in totals.edges.iter_mut().zip(edges) {
+    for (part, extents) in parts {
+        for (sum, part) in totals.edges.iter_mut().zip(part.edges) {
             let net = sum.2.checked_add(part.2);
             let net = net.ok_or_else(|| Error::invalid("amount", "is too large for a document"));
             *sum = (sum.0 + part.0, sum.1 + part.1, net?);
         }
         totals.extents.merge(&extents);
-        totals.unpriced.extend(unpriced);
-        totals.groups.push(kept);
+        totals.unpriced.extend(part.unpriced);
+        totals.groups.append(part.kept.unwrap_or_default());
     }
     Ok(totals)
 }

@@ -4,6 +4,7 @@
 //! **Does not own** any amount: everything here was decided before.
 
 pub mod daily;
+pub mod invoice;
 pub mod reconciliation;
 mod sink;
 mod table;

@@ -83,6 +83,8 @@ guid_ids! {
     ImportId,
     /// A frozen invoice.
     InvoiceId,
+    /// A line of an invoice.
+    InvoiceLineId,
     /// A legal party; its tenant id.
     OrganisationId,
     /// A customer's commerce subscription.

@@ -34,7 +34,8 @@ pub use currency::{Country, Currency};
 pub use decimal::{DecimalError, trimmed};
 pub use error::{Error, FAULTS_SHOWN_MAX, Fault, Faults, Result};
 pub use id::{
-    EntitlementId, IdError, ImportId, InvoiceId, Key, MeterId, OrganisationId, SubscriptionId,
+    EntitlementId, IdError, ImportId, InvoiceId, InvoiceLineId, Key, MeterId, OrganisationId,
+    SubscriptionId,
 };
 pub use money::Money;
 pub use percent::{PERCENT_SCALE, Percent};

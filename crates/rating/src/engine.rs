@@ -232,6 +232,7 @@ impl RunKey<'_> {
             exact: total.exact,
             money,
             price: total.price,
+            is_flat: total.is_flat,
         })
     }
 }
@@ -243,6 +244,7 @@ struct Total {
     lines: u64,
     exact: ExactAmount,
     price: Option<GroupPrice>,
+    is_flat: bool,
 }
 
 impl<'a> Usage<'a> {

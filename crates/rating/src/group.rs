@@ -28,6 +28,8 @@ pub struct Group {
     pub money: Money,
     /// The price, where it was the same for all of it.
     pub price: Option<GroupPrice>,
+    /// Whether that price applied all month long whatever the quantity.
+    pub is_flat: bool,
 }
 
 /// An exact amount. Most fit into 128 bits with few decimals, which is much cheaper.

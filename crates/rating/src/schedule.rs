@@ -6,6 +6,7 @@ use std::sync::Arc;
 use domain::{AppliedRate, Derivation, Tiers};
 use kernel::{Currency, ExchangeRate, Percent, Quantity, UnitPrice, micros_instant};
 
+use crate::GroupPrice;
 use crate::book::{Listed, MeterIndex, Node, NodeIndex, RateBook, Rule};
 
 /// The prices of one meter on one node, from the start of the month to its end without a hole.
@@ -178,6 +179,19 @@ impl RateBook {
     /// The prices of a meter on a node, over the month.
     pub fn schedule(&self, node: NodeIndex, meter: MeterIndex) -> Arc<Schedule> {
         self.node_price(node, meter).schedule(self.period)
+    }
+
+    /// The price of a meter on a node, where it applies all month long whatever the quantity.
+    pub fn flat_price(&self, node: NodeIndex, meter: MeterIndex) -> Option<GroupPrice> {
+        match self.node_price(node, meter) {
+            NodePrice::Scheduled(_) => None,
+            NodePrice::Flat(flat) => Some(GroupPrice {
+                pricing_currency: flat.pricing_currency,
+                rate: flat.rate,
+                unit_price: flat.unit_price,
+                effective_unit_price: flat.effective_unit_price,
+            }),
+        }
     }
 
     fn node_price(&self, node: NodeIndex, meter: MeterIndex) -> NodePrice {

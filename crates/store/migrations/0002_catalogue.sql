@@ -54,6 +54,7 @@ CREATE TABLE usage_segment (
 CREATE TABLE usage_meter (
     month TEXT NOT NULL,
     meter_id TEXT NOT NULL,
+    known_at BIGINT NOT NULL,
     PRIMARY KEY (month, meter_id)
 );
 

@@ -72,8 +72,6 @@ pub struct PriceSheetRow {
 pub struct SegmentRow {
     /// Where it lies below the lake's folder.
     pub path: String,
-    /// When its records became known.
-    pub known_at: i64,
     /// The month in which its records begin.
     pub month: Month,
     /// How many records.
@@ -235,7 +233,12 @@ impl Tx {
 
     /// Catalogues what an import of usage added. Runs of event ids are replaced: those given are
     /// all there are.
-    pub async fn add_usage(&mut self, import: ImportId, added: &UsageAdded) -> Result<()> {
+    pub async fn add_usage(
+        &mut self,
+        import: ImportId,
+        known_at: i64,
+        added: &UsageAdded,
+    ) -> Result<()> {
         let segments = added.segments.iter().map(|segment| {
             let groups = segment.row_groups.iter();
             let groups: Vec<String> =
@@ -243,7 +246,7 @@ impl Tx {
             vec![
                 text(&segment.path),
                 text(import),
-                int(segment.known_at),
+                int(known_at),
                 text(segment.month),
                 int(segment.rows),
                 int(segment.start_min),
@@ -256,8 +259,9 @@ impl Tx {
         let into = "INSERT INTO usage_segment (path, import_id, known_at, month, rows_taken, \
                     start_min, end_max, quantity_scale, corrections, row_groups)";
         self.insert(into, "", segments).await?;
-        let meters = added.meters.iter().map(|(month, meter)| vec![text(month), text(meter)]);
-        let into = "INSERT INTO usage_meter (month, meter_id)";
+        let meters = added.meters.iter();
+        let meters = meters.map(|(month, meter)| vec![text(month), text(meter), int(known_at)]);
+        let into = "INSERT INTO usage_meter (month, meter_id, known_at)";
         self.insert(into, "ON CONFLICT DO NOTHING", meters).await?;
         self.execute("DELETE FROM event_run", vec![]).await?;
         let runs = added.event_runs.iter().map(|(path, entries)| vec![text(path), int(*entries)]);
@@ -283,7 +287,7 @@ impl Tx {
         until: i64,
         known_at: i64,
     ) -> Result<Vec<SegmentRow>> {
-        let sql = "SELECT path, known_at, month, rows_taken, start_min, end_max, quantity_scale, \
+        let sql = "SELECT path, month, rows_taken, start_min, end_max, quantity_scale, \
                    corrections, row_groups FROM usage_segment \
                    WHERE start_min < $1 AND end_max >= $2 AND known_at <= $3 \
                    ORDER BY known_at, path";
@@ -303,11 +307,16 @@ impl Tx {
         rows.iter().map(|row| row.text(0)).collect()
     }
 
-    /// The meters that occur in the usage of some months.
-    pub async fn meters_used(&mut self, first: Month, last: Month) -> Result<Vec<MeterId>> {
+    /// The meters that occur in the usage of some months, as known at an instant.
+    pub async fn meters_used(
+        &mut self,
+        first: Month,
+        last: Month,
+        known_at: i64,
+    ) -> Result<Vec<MeterId>> {
         let sql = "SELECT DISTINCT meter_id FROM usage_meter WHERE month >= $1 AND month <= $2 \
-                   ORDER BY meter_id";
-        let rows = self.fetch(sql, vec![text(first), text(last)]).await?;
+                   AND known_at <= $3 ORDER BY meter_id";
+        let rows = self.fetch(sql, vec![text(first), text(last), int(known_at)]).await?;
         rows.iter().map(|row| row.parsed(0, "meter id")).collect()
     }
 
@@ -355,7 +364,7 @@ fn import_row(row: &Row) -> Result<ImportRow> {
 }
 
 fn segment_row(row: &Row) -> Result<SegmentRow> {
-    let groups = row.text(8)?;
+    let groups = row.text(7)?;
     let parsed: Option<Vec<_>> = groups
         .split(' ')
         .map(|group| {
@@ -365,13 +374,12 @@ fn segment_row(row: &Row) -> Result<SegmentRow> {
         .collect();
     Ok(SegmentRow {
         path: row.text(0)?,
-        known_at: row.int(1)?,
-        month: row.parsed(2, "month")?,
-        rows: row.int(3)? as u64,
-        start_min: row.int(4)?,
-        end_max: row.int(5)?,
-        quantity_scale: row.int(6)? as u8,
-        corrections: row.int(7)? as u64,
+        month: row.parsed(1, "month")?,
+        rows: row.int(2)? as u64,
+        start_min: row.int(3)?,
+        end_max: row.int(4)?,
+        quantity_scale: row.int(5)? as u8,
+        corrections: row.int(6)? as u64,
         row_groups: parsed.ok_or_else(|| inconsistent("row groups", &groups, &"are none"))?,
     })
 }

@@ -96,7 +96,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     }
     ctx.progress.end();
     let known_at = tx.known_at(ctx.now_micros()).await?;
-    let taken = intake.finish(&input.name, known_at)?;
+    let taken = intake.finish(&input.name)?;
     let row = ImportRow {
         id: import,
         kind: KIND.into(),
@@ -113,7 +113,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
         conflicts_path: taken.conflicts_path,
     };
     tx.add_import(&row, &taken.totals).await?;
-    tx.add_usage(import, &taken.added).await?;
+    tx.add_usage(import, known_at, &taken.added).await?;
     crash::point();
     tx.commit().await?;
     crash::point();

@@ -208,6 +208,12 @@ impl RateBook {
         self.by_subscription.get(id).copied()
     }
 
+    /// The edge between a seller and a buyer.
+    pub fn find_edge(&self, seller: OrganisationId, buyer: OrganisationId) -> Option<EdgeIndex> {
+        let found = self.edges.binary_search_by_key(&(seller, buyer), |e| (e.seller, e.buyer));
+        found.ok().map(|at| EdgeIndex(at as u32))
+    }
+
     /// The meter with an id, written as it is kept.
     pub fn find_meter(&self, id: &str) -> Option<MeterIndex> {
         self.by_meter.get(id).copied()

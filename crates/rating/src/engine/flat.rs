@@ -173,7 +173,8 @@ impl Flat {
                 unit_price: price.unit_price,
                 effective_unit_price: price.effective_unit_price,
             };
-            let total = Total { quantity, lines: self.rows, exact, price: Some(price) };
+            let (lines, price) = (self.rows, Some(price));
+            let total = Total { quantity, lines, exact, price, is_flat: true };
             out.group(&key.group(position, 0, total)?)?;
         }
         Ok(())

@@ -163,7 +163,8 @@ fn total_of(price: &Price, tier: &PricedTier, quantity: i128, lines: u64) -> Res
         unit_price: tier.unit_price,
         effective_unit_price,
     };
-    Ok(Total { quantity, lines, exact: ExactAmount::Wide(amount), price: Some(price) })
+    let exact = ExactAmount::Wide(amount);
+    Ok(Total { quantity, lines, exact, price: Some(price), is_flat: false })
 }
 
 /// Usage met a stretch of time without a price.

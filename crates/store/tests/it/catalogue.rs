@@ -40,9 +40,8 @@ async fn imports_are_found_by_their_content() {
 #[tokio::test]
 async fn segments_are_found_by_service_time_and_by_when_they_were_known() {
     let (_folder, db) = fresh().await;
-    let segment = |path: &str, known_at, start_min, end_max| SegmentRow {
+    let segment = |path: &str, start_min, end_max| SegmentRow {
         path: path.into(),
-        known_at,
         month: "2026-10".parse().unwrap(),
         rows: 9,
         start_min,
@@ -67,20 +66,23 @@ async fn segments_are_found_by_service_time_and_by_when_they_were_known() {
         arrived: vec![],
     };
     let mut tx = db.write(&SCOPE).await.unwrap();
-    tx.add_usage(ImportId::derived("a"), &added).await.unwrap();
+    tx.add_usage(ImportId::derived("a"), 1, &added).await.unwrap();
     let paths = |rows: Vec<SegmentRow>| rows.into_iter().map(|row| row.path).collect::<Vec<_>>();
-    assert_eq!(tx.segments(100, 200, 9).await.unwrap(), segments[..2]);
-    assert_eq!(paths(tx.segments(100, 200, 1).await.unwrap()), ["a"]);
-    assert_eq!(paths(tx.segments(250, 301, 9).await.unwrap()), ["c", "b"]);
     let again = UsageAdded {
-        meters: added.meters.clone(),
+        segments: vec![segment("b", 150, 300)],
+        meters: vec![added.meters[0].clone(), ("2026-10".parse().unwrap(), "n".parse().unwrap())],
         event_runs: vec![("merged".into(), 18)],
         arrived: vec!["x".into()],
         ..Default::default()
     };
-    tx.add_usage(ImportId::derived("b"), &again).await.unwrap();
+    tx.add_usage(ImportId::derived("b"), 2, &again).await.unwrap();
     assert_eq!(tx.event_runs().await.unwrap(), [("merged".to_owned(), 18)]);
     assert_eq!(tx.waiting_corrections().await.unwrap(), [waiting("y")]);
+    assert_eq!(tx.segments(100, 200, 1).await.unwrap(), segments[..1]);
+    assert_eq!(paths(tx.segments(100, 200, 9).await.unwrap()), ["a", "b"]);
+    assert_eq!(paths(tx.segments(250, 301, 9).await.unwrap()), ["c", "b"]);
     let october = "2026-10".parse().unwrap();
-    assert_eq!(tx.meters_used(october, october).await.unwrap(), ["m".parse().unwrap()]);
+    let meters: [kernel::MeterId; 2] = ["m".parse().unwrap(), "n".parse().unwrap()];
+    assert_eq!(tx.meters_used(october, october, 1).await.unwrap(), meters[..1]);
+    assert_eq!(tx.meters_used(october, october, 2).await.unwrap(), meters);
 }

@@ -391,7 +391,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Writes the rest and makes everything durable; nothing counts before it is catalogued.
-    pub fn finish(mut self, subject: &str, known_at: i64) -> Result<Taken> {
+    pub fn finish(mut self, subject: &str) -> Result<Taken> {
         self.flush()?;
         self.counts.quarantined = self.quarantine.rows();
         let quarantine = std::mem::replace(&mut self.quarantine, Quarantine::new(None)?);
@@ -419,7 +419,7 @@ impl<'a> Intake<'a> {
             event_id: waiting.event_id,
         });
         let added = UsageAdded {
-            segments: self.segments.iter().map(|segment| segment_row(segment, known_at)).collect(),
+            segments: self.segments.iter().map(segment_row).collect(),
             meters: meters.collect(),
             event_runs,
             waiting: waiting.collect(),
@@ -482,11 +482,10 @@ fn mismatch_fault(file: &str, row: u64, corrects: Option<String>) -> Fault {
     }
 }
 
-fn segment_row(segment: &SegmentInfo, known_at: i64) -> SegmentRow {
+fn segment_row(segment: &SegmentInfo) -> SegmentRow {
     let groups = segment.row_groups.iter();
     SegmentRow {
         path: segment.path.clone(),
-        known_at,
         month: segment.month,
         rows: segment.rows,
         start_min: segment.start_min,

@@ -1,0 +1,421 @@
+//! Closing a month: groups become invoices with numbers, postings and files.
+//!
+//! Everything that documents say follows from the close's facts: what was known at its instant,
+//! the day of issue, the engine. One transaction records them, draws the numbers and freezes the
+//! invoices; before it nothing has happened, and after it the files can be written as often as it
+//! takes, always the same.
+
+mod reconciliation;
+
+use std::path::{Path, PathBuf};
+
+use documents::Format;
+use documents::invoice::{CategoryDocument, FORMAT, InvoiceDocument, PartyDocument};
+use domain::{LedgerEntry, due_on, invoice_id, issued};
+use jiff::civil::Date;
+use kernel::{Error, Money, Month, OrganisationId, Result};
+use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
+use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice, Tx};
+
+use crate::facts::Known;
+use crate::naming::Naming;
+use crate::partitions::{PeriodUsage, in_parallel};
+use crate::rate::{self, KeptGroup, Totals};
+use crate::{Ctx, crash, sheets};
+
+/// A closed month.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// The facts of the close.
+    pub close: CloseRow,
+    /// Its invoices, by seller and buyer.
+    pub invoices: Vec<InvoiceRow>,
+    /// Keys of sellers and buyers, in the order of the invoices.
+    pub keys: Vec<(String, String)>,
+    /// Where its documents lie.
+    pub folder: PathBuf,
+    /// Whether it had been closed before, so that nothing was done.
+    pub already: bool,
+    /// Usage records that have become known since and are not billed.
+    pub late: u64,
+}
+
+/// Closes a month.
+///
+/// # Errors
+/// Where the month has not ended, and where usage has no price.
+pub async fn close(
+    ctx: Ctx<'_>,
+    month: Month,
+    issue_on: Option<Date>,
+    workers: usize,
+) -> Result<Closed> {
+    let mut tx = ctx.write().await?;
+    if let Some(close) = tx.period_close(month).await?
+        && close.finished
+    {
+        return report(&ctx, &mut tx, close, true).await;
+    }
+    let (mut close, known, book, totals) = match tx.period_close(month).await? {
+        Some(close) => {
+            let (known, book) = load(&ctx, &mut tx, &close).await?;
+            let totals = totals(&ctx, &mut tx, &close, &known, &book, workers).await?;
+            (close, known, book, totals)
+        }
+        None => open(&ctx, &mut tx, month, issue_on, workers).await?,
+    };
+    if !close.issued {
+        issue(&mut tx, &close, &known, &book, &totals).await?;
+        crash::point();
+        tx.commit().await?;
+        crash::point();
+        close.issued = true;
+        tx = ctx.write().await?;
+    }
+    let invoices = invoices_of(&mut tx, month).await?;
+    check_frozen(&book, &totals, &invoices)?;
+    let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), close.known_at).await?;
+    let writer = Writer { ctx: &ctx, close: &close, known: &known, book: &book, workers };
+    let documents = writer.write(&usage, &totals, &invoices)?;
+    crash::point();
+    tx.finish_close(month, &documents).await?;
+    crash::point();
+    tx.commit().await?;
+    close.finished = true;
+    let mut tx = ctx.read().await?;
+    report(&ctx, &mut tx, close, false).await
+}
+
+/// Fixes the facts of a new close and adds the month up by them.
+async fn open(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    month: Month,
+    issue_on: Option<Date>,
+    workers: usize,
+) -> Result<(CloseRow, Known, RateBook, Totals)> {
+    let known_at = tx.known_at(ctx.now_micros()).await?;
+    let known = Known::load(ctx, tx, month, known_at).await?;
+    let book = known.book(month)?;
+    let zone = &known.programme.zone;
+    if ctx.now_micros() < book.period_micros().1 {
+        let end = month.in_zone(zone).end();
+        return Err(Error::conflict(format!("{month} has not ended; close it from {end} on")));
+    }
+    let close = CloseRow {
+        month,
+        known_at,
+        issue_on: issue_on.unwrap_or_else(|| zone.day_of(ctx.now)),
+        engine_version: ENGINE_VERSION,
+        rate_book: book.hash().to_string(),
+        issued: false,
+        finished: false,
+    };
+    let totals = totals(ctx, tx, &close, &known, &book, workers).await?;
+    tx.begin_close(&close).await?;
+    Ok((close, known, book, totals))
+}
+
+/// What was known when a month was closed, and the rate book that it was billed by.
+pub(crate) async fn load(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    close: &CloseRow,
+) -> Result<(Known, RateBook)> {
+    let known = Known::load(ctx, tx, close.month, close.known_at).await?;
+    let book = known.book(close.month)?;
+    if book.hash().to_string() != close.rate_book {
+        return Err(Error::conflict(format!(
+            "{} was closed by the rate book {}, but what was known then now gives {}; the data \
+             folder has been changed, or the engine has: restore it, or use the version that \
+             closed the month",
+            close.month,
+            close.rate_book,
+            book.hash()
+        )));
+    }
+    Ok((known, book))
+}
+
+async fn totals(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    close: &CloseRow,
+    known: &Known,
+    book: &RateBook,
+    workers: usize,
+) -> Result<Totals> {
+    let usage = PeriodUsage::load(ctx, tx, book.period_micros(), close.known_at).await?;
+    let totals = rate::totals_keeping(ctx, book, &usage, workers, true)?;
+    let missing = rate::describe(known, book, &totals);
+    if !missing.is_empty() {
+        return Err(rate::missing_prices(close.month, &missing));
+    }
+    Ok(totals)
+}
+
+/// Draws the numbers and freezes the invoices, sellers and buyers in the order of their keys.
+async fn issue(
+    tx: &mut Tx,
+    close: &CloseRow,
+    known: &Known,
+    book: &RateBook,
+    totals: &Totals,
+) -> Result<()> {
+    let naming = Naming::new(known, book);
+    let mut edges: Vec<usize> =
+        (0..totals.edges.len()).filter(|edge| totals.edges[*edge].1 > 0).collect();
+    let key = |edge: &usize| {
+        let edge = &book.edges()[*edge];
+        (naming.key(edge.seller), naming.key(edge.buyer))
+    };
+    edges.sort_by_key(key);
+    let (mut invoices, mut postings) = (Vec::new(), Vec::new());
+    for at in edges {
+        let edge = &book.edges()[at];
+        let (lines, groups, net) = totals.edges[at];
+        let seller = naming.organisation(edge.seller);
+        let series = &seller.ok_or_else(|| Error::internal("a seller without facts"))?.series;
+        let counter = tx.draw_number(edge.seller, &series.prefix).await?;
+        crash::point();
+        let net = Money::new(net, edge.currency);
+        let id = invoice_id(edge.seller, edge.buyer, close.month);
+        let entries = issued(
+            id,
+            (edge.seller, naming.key(edge.seller)),
+            (edge.buyer, naming.key(edge.buyer)),
+            net,
+        )?;
+        postings.extend(entries.iter().flat_map(|entry| ledger_rows(entry, close.issue_on)));
+        let invoice = NewInvoice {
+            id,
+            seller: edge.seller,
+            buyer: edge.buyer,
+            due_on: due_on(close.issue_on, edge.payment_terms_days),
+            net,
+            invoice_lines: groups,
+            rated_lines: lines,
+        };
+        invoices.push((invoice, series.number(counter)));
+    }
+    tx.issue(close, &invoices, &postings).await
+}
+
+fn ledger_rows(entry: &LedgerEntry, posted_on: Date) -> impl Iterator<Item = LedgerRow> + '_ {
+    entry.postings.iter().map(move |(account, amount)| LedgerRow {
+        entry: entry.id.clone(),
+        book: entry.book,
+        invoice: entry.invoice,
+        posted_on,
+        reason: entry.reason.to_owned(),
+        account: account.clone(),
+        amount: *amount,
+    })
+}
+
+async fn invoices_of(tx: &mut Tx, month: Month) -> Result<Vec<InvoiceRow>> {
+    let mut invoices = tx.invoices().await?;
+    invoices.retain(|invoice| invoice.month == month);
+    Ok(invoices)
+}
+
+/// What is frozen must be what the facts give, or the documents would not be true.
+fn check_frozen(book: &RateBook, totals: &Totals, invoices: &[InvoiceRow]) -> Result<()> {
+    let given = book.edges().iter().zip(&totals.edges).filter(|(_, (_, groups, _))| *groups > 0);
+    let mut given: Vec<_> = given
+        .map(|(edge, (lines, groups, net))| {
+            (edge.seller, edge.buyer, *lines, *groups, Money::new(*net, edge.currency))
+        })
+        .collect();
+    let mut frozen: Vec<_> = invoices
+        .iter()
+        .map(|i| (i.seller, i.buyer, i.rated_lines, i.invoice_lines, i.net))
+        .collect();
+    given.sort_by_key(|edge| (edge.0, edge.1));
+    frozen.sort_by_key(|edge| (edge.0, edge.1));
+    if given != frozen {
+        return Err(Error::internal(
+            "the frozen invoices are not what the facts of the close give",
+        ));
+    }
+    Ok(())
+}
+
+async fn report(ctx: &Ctx<'_>, tx: &mut Tx, close: CloseRow, already: bool) -> Result<Closed> {
+    let programme = crate::facts::programme(tx, close.known_at).await?;
+    let mut invoices = invoices_of(tx, close.month).await?;
+    let keys =
+        |invoice: &InvoiceRow| (programme.key_of(invoice.seller), programme.key_of(invoice.buyer));
+    invoices.sort_by_cached_key(keys);
+    let period = close.month.in_zone(&programme.zone);
+    let (start, end) =
+        (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
+    let rows = |segments: Vec<store::SegmentRow>| segments.iter().map(|s| s.rows).sum::<u64>();
+    let now = rows(tx.segments(start, end, i64::MAX).await?);
+    let then = rows(tx.segments(start, end, close.known_at).await?);
+    Ok(Closed {
+        keys: invoices.iter().map(keys).collect(),
+        folder: ctx.installation.documents().join(close.month.to_string()),
+        late: now - then,
+        close,
+        invoices,
+        already,
+    })
+}
+
+/// Writes the documents of a close.
+struct Writer<'a> {
+    ctx: &'a Ctx<'a>,
+    close: &'a CloseRow,
+    known: &'a Known,
+    book: &'a RateBook,
+    workers: usize,
+}
+
+impl Writer<'_> {
+    fn write(
+        &self,
+        usage: &PeriodUsage,
+        totals: &Totals,
+        invoices: &[InvoiceRow],
+    ) -> Result<Vec<DocumentRow>> {
+        let month = self.close.month.to_string();
+        let folder = self.ctx.installation.documents().join(&month);
+        let lines = folder.join("rated-lines");
+        std::fs::create_dir_all(&lines).map_err(Error::file(&lines))?;
+        let files =
+            rate::write_lines(self.ctx, self.book, usage, self.workers, &totals.extents, &lines)?;
+        crash::point();
+        let mut documents = in_parallel(self.workers, files.len(), |at| {
+            let file = &files[at];
+            Ok(DocumentRow {
+                path: format!("{month}/rated-lines/{}", file.name),
+                invoice: None,
+                kind: "rated-lines".to_owned(),
+                sha256: sheets::sha256(&lines.join(&file.name))?,
+                bytes: file.bytes,
+                lines: file.rows,
+            })
+        })?;
+        crash::point();
+        documents.extend(self.edge_documents(totals, invoices, &month)?);
+        Ok(documents)
+    }
+
+    /// The invoice and the reconciliation file of every edge.
+    fn edge_documents(
+        &self,
+        totals: &Totals,
+        invoices: &[InvoiceRow],
+        month: &str,
+    ) -> Result<Vec<DocumentRow>> {
+        let naming = Naming::new(self.known, self.book);
+        let by_edge = by_edge(self.book, &totals.groups.groups);
+        self.ctx.progress.begin("writing documents", Some(invoices.len() as u64));
+        let documents = in_parallel(self.workers, invoices.len(), |at| {
+            let invoice = &invoices[at];
+            let edge = self.edge_of(invoice)?;
+            let groups = &by_edge[edge.get()];
+            let keys = (naming.key(invoice.seller), naming.key(invoice.buyer));
+            let place = format!("{month}/{}/{}", keys.0, keys.1);
+            let folder = self.ctx.installation.documents().join(&place);
+            std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+            let file = folder.join("reconciliation.parquet");
+            let lines = reconciliation::Lines {
+                naming: &naming,
+                book: self.book,
+                kept: &totals.groups,
+                groups,
+                edge,
+                number: &invoice.number,
+            };
+            let categories = lines.write(&file, Format::Parquet)?;
+            crash::point();
+            let document = self.invoice_document(&naming, invoice, edge, categories);
+            let json = folder.join("invoice.json");
+            write_json(&json, &document)?;
+            crash::point();
+            self.ctx.progress.advance(1);
+            let row = |file: &Path, name: &str, kind: &str, lines: u64| -> Result<DocumentRow> {
+                Ok(DocumentRow {
+                    path: format!("{place}/{name}"),
+                    invoice: Some(invoice.id),
+                    kind: kind.to_owned(),
+                    sha256: sheets::sha256(file)?,
+                    bytes: std::fs::metadata(file).map_err(Error::file(file))?.len(),
+                    lines,
+                })
+            };
+            Ok([
+                row(&file, "reconciliation.parquet", "reconciliation", invoice.invoice_lines)?,
+                row(&json, "invoice.json", "invoice", 1)?,
+            ])
+        })?;
+        self.ctx.progress.end();
+        Ok(documents.into_iter().flatten().collect())
+    }
+
+    fn edge_of(&self, invoice: &InvoiceRow) -> Result<EdgeIndex> {
+        self.book
+            .find_edge(invoice.seller, invoice.buyer)
+            .ok_or_else(|| Error::internal("an invoice without an edge"))
+    }
+
+    fn invoice_document(
+        &self,
+        naming: &Naming<'_>,
+        invoice: &InvoiceRow,
+        edge: EdgeIndex,
+        categories: Vec<CategoryDocument>,
+    ) -> InvoiceDocument {
+        let period = self.close.month.in_zone(&self.known.programme.zone);
+        let party = |id: OrganisationId| {
+            let organisation = naming.organisation(id);
+            PartyDocument {
+                tenant_id: id.to_string(),
+                key: naming.key(id).to_owned(),
+                name: naming.party(id).name.to_owned(),
+                country: naming.party(id).country.to_owned(),
+                domain: organisation.and_then(|o| o.domain.clone()),
+                mpn_id: organisation.and_then(|o| o.mpn_id.clone()),
+            }
+        };
+        InvoiceDocument {
+            format: FORMAT.to_owned(),
+            number: invoice.number.clone(),
+            invoice_id: invoice.id.to_string(),
+            period: invoice.month.to_string(),
+            period_start: period.start().to_string(),
+            period_end: period.end().to_string(),
+            issue_date: invoice.issue_on.to_string(),
+            due_date: invoice.due_on.to_string(),
+            payment_terms_days: self.book.edges()[edge.get()].payment_terms_days,
+            seller: party(invoice.seller),
+            buyer: party(invoice.buyer),
+            currency: invoice.net.currency().to_string(),
+            lines: invoice.invoice_lines,
+            rated_lines: invoice.rated_lines,
+            net: invoice.net.digits(),
+            by_category: categories,
+        }
+    }
+}
+
+/// The groups of each edge, by subscription, meter and tier.
+fn by_edge<'g>(book: &RateBook, groups: &'g [KeptGroup]) -> Vec<Vec<&'g KeptGroup>> {
+    let mut by_edge: Vec<Vec<&KeptGroup>> = vec![Vec::new(); book.edges().len()];
+    for group in groups {
+        by_edge[group.edge.get()].push(group);
+    }
+    for groups in &mut by_edge {
+        groups.sort_by_key(|group| (group.subscription, group.meter, group.tier));
+    }
+    by_edge
+}
+
+fn write_json(path: &Path, document: &InvoiceDocument) -> Result<()> {
+    let mut json =
+        serde_json::to_vec_pretty(document).map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    std::fs::write(path, json).map_err(Error::file(path))
+}

@@ -1,0 +1,154 @@
+//! The reconciliation file of an edge, from its groups.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use documents::invoice::CategoryDocument;
+use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
+use documents::{Billing, Format, Sink, TableBuilder};
+use domain::{AppliedRate, Derivation, invoice_line_id};
+use kernel::{Currency, Error, Money, Result, Zone, instant_micros};
+use rating::{EdgeIndex, GroupPrice, RateBook};
+
+use crate::naming::Naming;
+use crate::rate::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
+
+/// Decimals of an average price, as the provider's files have them.
+const AVERAGE_DECIMALS: u8 = 15;
+
+/// The lines of one invoice.
+pub(crate) struct Lines<'a> {
+    pub naming: &'a Naming<'a>,
+    pub book: &'a RateBook,
+    pub kept: &'a KeptGroups,
+    pub groups: &'a [&'a KeptGroup],
+    pub edge: EdgeIndex,
+    pub number: &'a str,
+}
+
+impl Lines<'_> {
+    /// Writes the file; returns what each service comes to.
+    pub fn write(&self, path: &Path, format: Format) -> Result<Vec<CategoryDocument>> {
+        let edge = &self.book.edges()[self.edge.get()];
+        let layout = layout(edge.currency);
+        let mut sink = Sink::create(path, format, &layout)?;
+        let mut table = TableBuilder::new(&layout);
+        let (first, last) = (self.book.month().first_day(), self.book.month().last_day());
+        let midnight = |day| instant_micros(Zone::UTC.start_of(day));
+        begin(
+            &mut table,
+            FileRows {
+                invoice_number: self.number,
+                charge_start: midnight(first),
+                charge_end: midnight(last),
+            },
+        );
+        let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
+        let mut current = None;
+        for group in self.groups {
+            if current != Some(group.subscription) {
+                current = Some(group.subscription);
+                subscription(&mut table, self.naming.rows_of(group.subscription, self.edge));
+            }
+            let category = self.naming.product(group.subscription, group.meter).category;
+            let (lines, net) = categories.entry(category).or_default();
+            *lines += 1;
+            *net += group.money;
+            self.line(&mut table, group)?;
+            if table.rows() == LINE_ROWS {
+                sink.write(&table.take()?)?;
+            }
+        }
+        if table.rows() > 0 {
+            sink.write(&table.take()?)?;
+        }
+        sink.finish()?;
+        Ok(categories
+            .into_iter()
+            .map(|(category, (lines, net))| CategoryDocument {
+                category: category.to_owned(),
+                lines,
+                net: Money::new(net, edge.currency).digits(),
+            })
+            .collect())
+    }
+
+    fn line(&self, table: &mut TableBuilder, group: &KeptGroup) -> Result<()> {
+        let edge = &self.book.edges()[self.edge.get()];
+        let (price, adjustment) = self.price(group, edge.currency)?;
+        let id = invoice_line_id(
+            (edge.seller, edge.buyer),
+            self.book.month(),
+            self.book.subscription_id(group.subscription),
+            &self.book.meters()[group.meter.get()],
+            group.tier,
+        );
+        line(
+            table,
+            &Line {
+                product: self.naming.product(group.subscription, group.meter),
+                unit_price: price.unit_price,
+                effective_unit_price: price.effective_unit_price,
+                quantity: group.quantity,
+                subtotal: group.money,
+                adjustment: &adjustment,
+                billing: billing(&price, edge.currency),
+                reference: &id.to_string(),
+            },
+        );
+        Ok(())
+    }
+
+    /// The price of a group and why it is not the list price. Where there was more than one, the
+    /// average, in the billed currency.
+    fn price(&self, group: &KeptGroup, currency: Currency) -> Result<(GroupPrice, String)> {
+        let node = self.book.nodes(group.subscription)[usize::from(group.position)];
+        let gone = || Error::internal("a group has lost its price");
+        let price = match group.price {
+            PriceRef::Flat => self.book.flat_price(node, group.meter).ok_or_else(gone)?,
+            PriceRef::Stated(at) => self.kept.prices[at as usize],
+            PriceRef::Mixed(at) => {
+                let exact = self.kept.amounts[at as usize];
+                let average = exact.per_unit(group.quantity, AVERAGE_DECIMALS);
+                let average = average.unwrap_or(kernel::UnitPrice::ZERO);
+                let one = AppliedRate {
+                    rate: kernel::ExchangeRate::ONE,
+                    day: self.book.month().first_day(),
+                };
+                let price = GroupPrice {
+                    pricing_currency: currency,
+                    rate: one,
+                    unit_price: average,
+                    effective_unit_price: average,
+                };
+                return Ok((price, "[\"average of the month's prices\"]".to_owned()));
+            }
+        };
+        let start = self.book.period_micros().0;
+        let derived = self.book.derived(node, group.meter, start);
+        let adjustment = match derived.map(|derived| derived.derivation) {
+            Some(Derivation::ListMinus(percent))
+                if price.unit_price != price.effective_unit_price =>
+            {
+                if percent.is_negative() {
+                    format!("[\"{}% surcharge on the list price\"]", percent.negated())
+                } else {
+                    format!("[\"{percent}% discount on the list price\"]")
+                }
+            }
+            _ => String::new(),
+        };
+        Ok((price, adjustment))
+    }
+}
+
+/// Currencies and rate of a price; the rate has a day only where something is exchanged.
+pub(crate) fn billing(price: &GroupPrice, currency: Currency) -> Billing<'static> {
+    let exchanged = price.pricing_currency != currency;
+    Billing {
+        pricing_currency: price.pricing_currency.code(),
+        billing_currency: currency.code(),
+        rate: price.rate.rate,
+        rate_date: exchanged.then(|| instant_micros(Zone::UTC.start_of(price.rate.day))),
+    }
+}

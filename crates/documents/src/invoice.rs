@@ -1,0 +1,73 @@
+//! An invoice as a document: who, when, how much, and where its lines are.
+
+use serde::{Deserialize, Serialize};
+
+/// An invoice. Its lines are the rows of the reconciliation file, in the same order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceDocument {
+    /// What this is and in which version.
+    pub format: String,
+    /// The number.
+    pub number: String,
+    /// The id.
+    pub invoice_id: String,
+    /// The billed month.
+    pub period: String,
+    /// Its first instant.
+    pub period_start: String,
+    /// The first instant after it.
+    pub period_end: String,
+    /// The day of issue.
+    pub issue_date: String,
+    /// The day on which it is due.
+    pub due_date: String,
+    /// Days from issue to due date.
+    pub payment_terms_days: u16,
+    /// Who sells.
+    pub seller: PartyDocument,
+    /// Who buys.
+    pub buyer: PartyDocument,
+    /// The currency.
+    pub currency: String,
+    /// How many lines it has.
+    pub lines: u64,
+    /// How many rated lines are behind them.
+    pub rated_lines: u64,
+    /// What is to be paid before tax.
+    pub net: String,
+    /// The same by service.
+    pub by_category: Vec<CategoryDocument>,
+}
+
+/// A party of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyDocument {
+    /// The tenant id.
+    pub tenant_id: String,
+    /// The key.
+    pub key: String,
+    /// The legal name.
+    pub name: String,
+    /// The country.
+    pub country: String,
+    /// The domain of the tenant.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub domain: Option<String>,
+    /// The id in the partner network.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mpn_id: Option<String>,
+}
+
+/// What a service costs on an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategoryDocument {
+    /// The service.
+    pub category: String,
+    /// How many lines.
+    pub lines: u64,
+    /// Their sum.
+    pub net: String,
+}
+
+/// The format of [`InvoiceDocument`].
+pub const FORMAT: &str = "skyhandel-invoice-1";

@@ -1,0 +1,87 @@
+//! Invoices in the books: what an issued invoice posts, on both sides.
+
+use jiff::Span;
+use jiff::civil::Date;
+use kernel::{
+    Error, InvoiceId, InvoiceLineId, MeterId, Money, Month, OrganisationId, Result, SubscriptionId,
+};
+
+/// An entry of somebody's books; its postings add up to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its id: of the invoice and the side.
+    pub id: String,
+    /// Whose books.
+    pub book: OrganisationId,
+    /// What caused it.
+    pub invoice: InvoiceId,
+    /// Why.
+    pub reason: &'static str,
+    /// Account and amount; positive is debit, negative credit.
+    pub postings: Vec<(String, Money)>,
+}
+
+impl LedgerEntry {
+    /// An entry, if its postings balance.
+    ///
+    /// # Errors
+    /// Where they do not, or are in different currencies.
+    pub fn new(
+        id: String,
+        book: OrganisationId,
+        invoice: InvoiceId,
+        reason: &'static str,
+        postings: Vec<(String, Money)>,
+    ) -> Result<Self> {
+        let mut amounts = postings.iter().map(|(_, amount)| *amount);
+        let first = amounts.next().ok_or_else(|| Error::internal("an entry without postings"))?;
+        let sum = amounts.try_fold(first, Money::checked_add)?;
+        if sum.minor() != 0 {
+            return Err(Error::internal(format!("entry {id} is out of balance by {sum}")));
+        }
+        Ok(Self { id, book, invoice, reason, postings })
+    }
+}
+
+/// The id of the invoice of an edge and month: there is one.
+pub fn invoice_id(seller: OrganisationId, buyer: OrganisationId, month: Month) -> InvoiceId {
+    InvoiceId::derived(&format!("{seller}/{buyer}/{month}"))
+}
+
+/// The id of an invoice line: of its edge, month, subscription, meter and tier.
+pub fn invoice_line_id(
+    (seller, buyer): (OrganisationId, OrganisationId),
+    month: Month,
+    subscription: SubscriptionId,
+    meter: &MeterId,
+    tier: u8,
+) -> InvoiceLineId {
+    InvoiceLineId::derived(&format!("{seller}/{buyer}/{month}/{subscription}/{meter}/{tier}"))
+}
+
+/// The day on which an invoice is due.
+pub fn due_on(issue_on: Date, payment_terms_days: u16) -> Date {
+    issue_on.saturating_add(Span::new().days(i64::from(payment_terms_days)))
+}
+
+/// What an issued invoice posts: a claim and revenue in the seller's books, a cost and a debt in
+/// the buyer's. Accounts name the other party by its key.
+///
+/// # Errors
+/// Where the amount has no negative.
+pub fn issued(
+    invoice: InvoiceId,
+    (seller, seller_key): (OrganisationId, &str),
+    (buyer, buyer_key): (OrganisationId, &str),
+    net: Money,
+) -> Result<[LedgerEntry; 2]> {
+    let minus = net.minor().checked_neg().map(|minor| Money::new(minor, net.currency()));
+    let minus = minus.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
+    let reason = "invoice issued";
+    let sold = vec![(format!("receivable/{buyer_key}"), net), ("revenue/usage".to_owned(), minus)];
+    let bought = vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), minus)];
+    Ok([
+        LedgerEntry::new(format!("{invoice}/seller"), seller, invoice, reason, sold)?,
+        LedgerEntry::new(format!("{invoice}/buyer"), buyer, invoice, reason, bought)?,
+    ])
+}
