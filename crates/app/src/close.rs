@@ -7,6 +7,8 @@
 
 mod reconciliation;
 
+pub(crate) use reconciliation::{adjustment, billing};
+
 use std::path::{Path, PathBuf};
 
 use documents::Format;
@@ -18,6 +20,7 @@ use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
 use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice, Tx};
 
 use crate::facts::Known;
+use crate::frozen::{Ids, groups_name, write_groups};
 use crate::naming::Naming;
 use crate::partitions::{PeriodUsage, in_parallel};
 use crate::rate::{self, KeptGroup, Totals};
@@ -286,18 +289,29 @@ impl Writer<'_> {
         let files =
             rate::write_lines(self.ctx, self.book, usage, self.workers, &totals.extents, &lines)?;
         crash::point();
-        let mut documents = in_parallel(self.workers, files.len(), |at| {
+        let ids = Ids::of(self.book);
+        let documents = in_parallel(self.workers, files.len(), |at| {
             let file = &files[at];
-            Ok(DocumentRow {
-                path: format!("{month}/rated-lines/{}", file.name),
-                invoice: None,
-                kind: "rated-lines".to_owned(),
-                sha256: sheets::sha256(&lines.join(&file.name))?,
-                bytes: file.bytes,
-                lines: file.rows,
-            })
+            let groups = totals.groups.of_partition(at);
+            let name = groups_name(at);
+            let bytes = write_groups(&lines.join(&name), &ids, groups)?;
+            let row = |name: &str, kind: &str, bytes: u64, rows: u64| -> Result<DocumentRow> {
+                Ok(DocumentRow {
+                    path: format!("{month}/rated-lines/{name}"),
+                    invoice: None,
+                    kind: kind.to_owned(),
+                    sha256: sheets::sha256(&lines.join(name))?,
+                    bytes,
+                    lines: rows,
+                })
+            };
+            Ok([
+                row(&file.name, "rated-lines", file.bytes, file.rows)?,
+                row(&name, "groups", bytes, groups.len() as u64)?,
+            ])
         })?;
         crash::point();
+        let mut documents: Vec<DocumentRow> = documents.into_iter().flatten().collect();
         documents.extend(self.edge_documents(totals, invoices, &month)?);
         Ok(documents)
     }
@@ -396,6 +410,9 @@ impl Writer<'_> {
             lines: invoice.invoice_lines,
             rated_lines: invoice.rated_lines,
             net: invoice.net.digits(),
+            rounding: self.book.edges()[edge.get()].rounding.to_string(),
+            rate_book: self.close.rate_book.clone(),
+            engine_version: self.close.engine_version,
             by_category: categories,
         }
     }

@@ -5,7 +5,9 @@
 
 pub mod close;
 pub mod crash;
+pub mod export;
 mod facts;
+mod frozen;
 pub mod imports;
 mod installation;
 mod naming;

@@ -16,6 +16,7 @@ pub(crate) struct Naming<'k> {
     book: &'k RateBook,
     organisations: HashMap<OrganisationId, String>,
     subscriptions: Vec<String>,
+    entitlements: HashMap<String, &'k str>,
     /// The provider's name: the publisher of what names none.
     provider: &'k str,
 }
@@ -29,6 +30,13 @@ impl<'k> Naming<'k> {
             book,
             organisations: organisations.map(|o| (o.id, o.id.to_string())).collect(),
             subscriptions: book.subscriptions().map(|id| id.to_string()).collect(),
+            entitlements: known
+                .programme
+                .subscriptions
+                .values()
+                .flat_map(|subscription| &subscription.entitlements)
+                .map(|entitlement| (entitlement.id.to_string(), entitlement.name.as_str()))
+                .collect(),
             provider: provider.map_or("", |provider| provider.name.as_str()),
         }
     }
@@ -51,6 +59,11 @@ impl<'k> Naming<'k> {
             country: organisation.country.code(),
             mpn_id: organisation.mpn_id.as_deref().unwrap_or_default(),
         }
+    }
+
+    /// The name of an entitlement.
+    pub fn entitlement(&self, id: &str) -> &'k str {
+        self.entitlements.get(id).copied().unwrap_or_default()
     }
 
     pub fn subscription(&self, subscription: SubscriptionIndex) -> Option<&'k Subscription> {

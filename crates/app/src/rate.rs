@@ -13,6 +13,7 @@ use rating::{
 
 use crate::Ctx;
 use crate::facts::Known;
+use crate::frozen::lines_name;
 use crate::partitions::{PeriodUsage, in_parallel};
 
 /// Rows of a row group of rated lines.
@@ -137,6 +138,8 @@ pub(crate) struct KeptGroups {
     pub prices: Vec<GroupPrice>,
     /// Exact amounts of groups with more than one price.
     pub amounts: Vec<Amount>,
+    /// Where the groups of each partition end.
+    pub ends: Vec<usize>,
 }
 
 /// A group.
@@ -148,6 +151,7 @@ pub(crate) struct KeptGroup {
     pub subscription: SubscriptionIndex,
     pub meter: MeterIndex,
     pub price: PriceRef,
+    pub lines: u32,
     pub position: u8,
     pub tier: u8,
 }
@@ -183,10 +187,17 @@ impl KeptGroups {
             subscription: group.subscription,
             meter: group.meter,
             price,
+            lines: u32::try_from(group.lines).unwrap_or(u32::MAX),
             position: group.position,
             tier: group.tier,
         });
         Ok(())
+    }
+
+    /// The groups of a partition, in canonical order.
+    pub fn of_partition(&self, index: usize) -> &[KeptGroup] {
+        let from = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.groups[from..self.ends[index]]
     }
 
     fn append(&mut self, other: Self) {
@@ -201,6 +212,7 @@ impl KeptGroups {
         }));
         self.prices.extend(other.prices);
         self.amounts.extend(other.amounts);
+        self.ends.push(self.groups.len());
     }
 }
 
@@ -333,7 +345,7 @@ pub(crate) fn write_lines(
     let partitions = usage.partitioning.len();
     ctx.progress.begin("writing lines", Some(partitions as u64));
     let files = in_parallel(workers, partitions, |index| {
-        let name = format!("rated-lines-{index:05}.parquet");
+        let name = lines_name(index);
         let writer = ColumnarWriter::create(&folder.join(&name), format.schema())?;
         let mut out = LinesOutput { writer };
         rate_partition(book, usage, index, columns, Some(&format), &mut out)?;

@@ -35,7 +35,13 @@ pub struct InvoiceDocument {
     pub rated_lines: u64,
     /// What is to be paid before tax.
     pub net: String,
-    /// The same by service.
+    /// How each line became minor units.
+    pub rounding: String,
+    /// The hash of the rate book by which it was priced.
+    pub rate_book: String,
+    /// The version of the engine that priced it.
+    pub engine_version: u32,
+    /// The net amount by service.
     pub by_category: Vec<CategoryDocument>,
 }
 

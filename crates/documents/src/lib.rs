@@ -3,6 +3,7 @@
 //! **Owns** the layout of files: columns, order, spelling.
 //! **Does not own** any amount: everything here was decided before.
 
+pub mod certificate;
 pub mod daily;
 pub mod invoice;
 pub mod reconciliation;

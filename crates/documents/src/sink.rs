@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch, RunArray};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -117,7 +117,13 @@ struct Cells {
 fn csv(batch: &RecordBatch, layout: &Layout) -> Result<Vec<u8>> {
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (column, (_, kind)) in batch.columns().iter().zip(&layout.columns) {
-        columns.push(cells(column.as_run::<Int32Type>(), *kind)?);
+        columns.push(if let Some(runs) = column.as_run_opt::<Int32Type>() {
+            let ends = runs.run_ends().values().to_vec();
+            Cells { texts: texts(runs.values(), *kind)?, ends, at: 0 }
+        } else {
+            let ends = (1..=column.len() as i32).collect();
+            Cells { texts: texts(column, *kind)?, ends, at: 0 }
+        });
     }
     let mut out = Vec::with_capacity(batch.num_rows() * 512);
     for row in 0..batch.num_rows() as i32 {
@@ -135,18 +141,13 @@ fn csv(batch: &RecordBatch, layout: &Layout) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn cells(runs: &RunArray<Int32Type>, kind: Kind) -> Result<Cells> {
-    let values = runs.values();
-    let texts: Vec<Vec<u8>> = match values.data_type() {
+fn texts(values: &ArrayRef, kind: Kind) -> Result<Vec<Vec<u8>>> {
+    Ok(match values.data_type() {
         DataType::Dictionary(..) => {
             let dictionary = values.as_dictionary::<Int32Type>();
             let texts = dictionary.values().as_string::<i32>();
-            dictionary
-                .keys()
-                .values()
-                .iter()
-                .map(|key| quoted(texts.value(*key as usize)))
-                .collect()
+            let keys = dictionary.keys().values().iter();
+            keys.map(|key| quoted(texts.value(*key as usize))).collect()
         }
         DataType::Timestamp(..) => {
             let times = values.as_primitive::<TimestampMicrosecondType>();
@@ -159,8 +160,7 @@ fn cells(runs: &RunArray<Int32Type>, kind: Kind) -> Result<Cells> {
             numbers.map(|number| decimal(*number, scale, kind).into_bytes()).collect()
         }
         other => return Err(Error::internal(format!("a cell of {other}"))),
-    };
-    Ok(Cells { texts, ends: runs.run_ends().values().to_vec(), at: 0 })
+    })
 }
 
 /// A text as a cell: in quotes where it has a comma, a quote or a line break.

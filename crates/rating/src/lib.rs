@@ -26,7 +26,7 @@ pub use book::{
 pub use engine::{Output, Rater};
 pub use group::{ExactAmount, Group, GroupPrice, Unpriced};
 pub use lines::{Decimal, Extent, LineExtents, LineFormat};
-pub use schedule::{Charge, Derived, Gap, Interval, Price, PricedTier, Schedule};
+pub use schedule::{Charge, Derived, Gap, Interval, Origin, Price, PricedTier, Schedule};
 pub use usage::columns;
 
 /// The version of the engine: a fact of every close. It changes when the same facts could give

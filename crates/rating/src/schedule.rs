@@ -158,21 +158,46 @@ impl NodePrice {
     }
 }
 
-/// How the price of an interval came about, for explanations.
+/// How the price at an instant came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived<'a> {
     /// The price book.
     pub book: &'a kernel::Key,
     /// What the winning rule applies to.
     pub selector: &'a domain::Selector,
-    /// When the rule applies, in microseconds.
+    /// When the rule applies, half open, in microseconds.
     pub rule: (i64, i64),
     /// How it makes a price.
     pub derivation: &'a Derivation,
-    /// The list price it started from, with its dates: under "list minus".
-    pub list: Option<(&'a kernel::Key, i64, i64, &'a Tiers)>,
-    /// What one unit of the seller's currency was worth in the buyer's: under "buy plus".
-    pub bought_rate: Option<AppliedRate>,
+    /// What it makes the price from.
+    pub origin: Origin<'a>,
+}
+
+/// What a rule makes a price from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// "List minus": an entry of a price sheet.
+    List {
+        /// The sheet.
+        sheet: &'a kernel::Key,
+        /// When the entry applies, half open, in microseconds.
+        dates: (i64, i64),
+        /// The currency of the sheet.
+        currency: Currency,
+        /// The entry.
+        tiers: &'a Tiers,
+    },
+    /// "Buy plus": what the seller itself pays.
+    Bought {
+        /// The node that prices it.
+        node: NodeIndex,
+        /// The price.
+        price: Price,
+        /// From the currency in which the seller pays into the one of this edge.
+        rate: AppliedRate,
+    },
+    /// "Fixed": nothing but the rule.
+    Rule,
 }
 
 impl RateBook {
@@ -210,17 +235,32 @@ impl RateBook {
         let derivations = Derivations::new(self, node, meter, None);
         let book = &self.books[derivations.node.book? as usize];
         let rule = derivations.winner(at)?;
-        let list = derivations.list_at(at).ok();
-        let parent = derivations.node.parent.map(|parent| &self.nodes[parent.get()]);
-        let bought = parent.and_then(|parent| derivations.rate_from(parent.currency).ok());
+        let origin = match rule.derivation {
+            Derivation::ListMinus(_) => {
+                let (sheet, from, until, tiers) = derivations.list_at(at).ok()?;
+                let currency = self.lists[derivations.node.list? as usize].currency;
+                Origin::List { sheet, dates: (from, until), currency, tiers }
+            }
+            Derivation::BuyPlus(_) => {
+                let node = derivations.node.parent?;
+                let schedule = self.schedule(node, meter);
+                let price = schedule.at(at)?.price.clone().ok()?;
+                Origin::Bought { node, price, rate: derivations.bought_rate().ok()? }
+            }
+            Derivation::Fixed { .. } => Origin::Rule,
+        };
         Some(Derived {
             book: &book.key,
             selector: &rule.selector,
             rule: (rule.from, rule.until),
             derivation: &rule.derivation,
-            list: list.filter(|_| matches!(rule.derivation, Derivation::ListMinus(_))),
-            bought_rate: bought.filter(|_| matches!(rule.derivation, Derivation::BuyPlus(_))),
+            origin,
         })
+    }
+
+    /// The rule that makes the price at an instant.
+    pub fn derivation(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<&Derivation> {
+        Derivations::new(self, node, meter, None).winner(at).map(|rule| &rule.derivation)
     }
 }
 

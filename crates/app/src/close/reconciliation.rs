@@ -7,14 +7,17 @@ use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
 use documents::{Billing, Format, Sink, TableBuilder};
 use domain::{AppliedRate, Derivation, invoice_line_id};
-use kernel::{Currency, Error, Money, Result, Zone, instant_micros};
-use rating::{EdgeIndex, GroupPrice, RateBook};
+use kernel::{Currency, Error, Money, Result, UnitPrice, Zone, instant_micros};
+use rating::{EdgeIndex, GroupPrice, NodeIndex, RateBook};
 
 use crate::naming::Naming;
 use crate::rate::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
 
 /// Decimals of an average price, as the provider's files have them.
 const AVERAGE_DECIMALS: u8 = 15;
+
+/// What a line says whose price is an average.
+const AVERAGE: &str = "[\"average of the month's prices\"]";
 
 /// The lines of one invoice.
 pub(crate) struct Lines<'a> {
@@ -110,7 +113,7 @@ impl Lines<'_> {
             PriceRef::Mixed(at) => {
                 let exact = self.kept.amounts[at as usize];
                 let average = exact.per_unit(group.quantity, AVERAGE_DECIMALS);
-                let average = average.unwrap_or(kernel::UnitPrice::ZERO);
+                let average = average.unwrap_or(UnitPrice::ZERO);
                 let one = AppliedRate {
                     rate: kernel::ExchangeRate::ONE,
                     day: self.book.month().first_day(),
@@ -121,24 +124,48 @@ impl Lines<'_> {
                     unit_price: average,
                     effective_unit_price: average,
                 };
-                return Ok((price, "[\"average of the month's prices\"]".to_owned()));
+                return Ok((price, AVERAGE.to_owned()));
             }
         };
-        let start = self.book.period_micros().0;
-        let derived = self.book.derived(node, group.meter, start);
-        let adjustment = match derived.map(|derived| derived.derivation) {
-            Some(Derivation::ListMinus(percent))
-                if price.unit_price != price.effective_unit_price =>
-            {
-                if percent.is_negative() {
-                    format!("[\"{}% surcharge on the list price\"]", percent.negated())
-                } else {
-                    format!("[\"{percent}% discount on the list price\"]")
-                }
-            }
-            _ => String::new(),
-        };
+        let at = self.since(node, group, &price).ok_or_else(gone)?;
+        let derivation = self.book.derivation(node, group.meter, at);
+        let adjustment = adjustment(derivation, price.unit_price, price.effective_unit_price);
         Ok((price, adjustment))
+    }
+
+    /// Since when the price of a group has applied in the month.
+    fn since(&self, node: NodeIndex, group: &KeptGroup, price: &GroupPrice) -> Option<i64> {
+        if matches!(group.price, PriceRef::Flat) {
+            return Some(self.book.period_micros().0);
+        }
+        let schedule = self.book.schedule(node, group.meter);
+        let found = schedule.intervals.iter().find(|interval| {
+            let tiers = interval.price.as_ref().map(|price| price.tiers.as_slice());
+            let tier = tiers.ok().and_then(|tiers| tiers.get(usize::from(group.tier)));
+            tier.is_some_and(|tier| {
+                (tier.unit_price, tier.effective_unit_price)
+                    == (price.unit_price, price.effective_unit_price)
+            })
+        });
+        found.map(|interval| interval.from)
+    }
+}
+
+/// Why a price is not the list price, in the form of Partner Center: a list of one text.
+pub(crate) fn adjustment(
+    derivation: Option<&Derivation>,
+    unit_price: UnitPrice,
+    effective_unit_price: UnitPrice,
+) -> String {
+    match derivation {
+        Some(Derivation::ListMinus(percent)) if unit_price != effective_unit_price => {
+            if percent.is_negative() {
+                format!("[\"{}% surcharge on the list price\"]", percent.negated())
+            } else {
+                format!("[\"{percent}% discount on the list price\"]")
+            }
+        }
+        _ => String::new(),
     }
 }
 

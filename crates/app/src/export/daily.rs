@@ -1,0 +1,608 @@
+//! The daily rated usage files, from frozen lines, frozen groups and the usage behind them.
+//!
+//! All three lie in canonical order, so they are read side by side: the next line belongs to the
+//! next record, and after the last line of a subscription and meter come its groups.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::ScopedJoinHandle;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{Int32Array, RecordBatch, StringArray};
+use arrow_buffer::ScalarBuffer;
+use documents::daily::{self, CHARGE_NEW, CHARGE_ROUNDING, Resource};
+use documents::{Format, Layout, Sink, TableBuilder};
+use domain::Role;
+use kernel::{
+    Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, UnitPrice, Zone,
+    instant_micros, micros_instant,
+};
+use lake::usage::{Columns, UsageDetails, batches_of};
+use rating::{EdgeIndex, MeterIndex, Price, RateBook, Schedule, SubscriptionIndex};
+
+use super::price_lists::PriceDigits;
+use super::{Frozen, WantedEdge, by_edge};
+use crate::Ctx;
+use crate::close::billing;
+use crate::frozen::{
+    Decimals, FrozenGroup, Scopes, column, dictionary, groups_name, lines_name, read_groups, times,
+};
+use crate::naming::Naming;
+use crate::rate::LINE_ROWS;
+
+/// Rows that are handed to a writer at once.
+const ROWS_AT_ONCE: usize = LINE_ROWS / 2;
+/// Files that are written at the same time; more edges take another pass.
+const FILES_AT_ONCE: usize = 400;
+/// A rounded amount has at least the decimals of its currency.
+const BILLING_DECIMALS_MIN: u8 = 3;
+/// Digits that a decimal column can have.
+const DIGITS_MAX: u8 = 38;
+/// How many threads write files.
+const WRITERS: usize = 2;
+
+/// Writes the daily file of every wanted edge; returns how many rows of each make up for rounding.
+pub(super) fn write(
+    ctx: &Ctx<'_>,
+    frozen: &Frozen,
+    naming: &Naming<'_>,
+    wanted: &[WantedEdge<'_>],
+    (format, decimals): (Format, Decimal),
+) -> Result<Vec<u64>> {
+    let mut rounding = vec![0; wanted.len()];
+    // A customer's rows lie together, so its file is closed before the next one is begun; the
+    // files of other edges stay open until the end.
+    let by_edge = by_edge(wanted);
+    let sells_on = |edge: &WantedEdge<'_>| {
+        naming.organisation(edge.invoice.buyer).is_some_and(|buyer| buyer.role != Role::Customer)
+    };
+    let (open, brief): (Vec<usize>, Vec<usize>) =
+        (0..wanted.len()).partition(|at| sells_on(&wanted[*at]));
+    let mut passes: Vec<Vec<usize>> = open.chunks(FILES_AT_ONCE).map(<[_]>::to_vec).collect();
+    match passes.first_mut() {
+        Some(first) => first.extend(brief),
+        None => passes.push(brief),
+    }
+    for pass in passes {
+        let chosen: BTreeMap<EdgeIndex, usize> =
+            by_edge.iter().filter(|(_, at)| pass.contains(at)).map(|(e, at)| (*e, *at)).collect();
+        let layout = decimals.layout();
+        let run = Pass { ctx, frozen, naming, wanted, chosen: &chosen, format, layout };
+        run.write(&mut rounding)?;
+    }
+    Ok(rounding)
+}
+
+struct Pass<'a> {
+    ctx: &'a Ctx<'a>,
+    frozen: &'a Frozen,
+    naming: &'a Naming<'a>,
+    wanted: &'a [WantedEdge<'a>],
+    chosen: &'a BTreeMap<EdgeIndex, usize>,
+    format: Format,
+    layout: Layout,
+}
+
+/// What a writer is told.
+enum Order {
+    Write(usize, RecordBatch),
+    Finish(usize),
+}
+
+impl Pass<'_> {
+    fn write(&self, rounding: &mut [u64]) -> Result<()> {
+        let partitions = self.frozen.usage.partitioning.len();
+        self.ctx.progress.begin("writing daily usage", Some(partitions as u64));
+        std::thread::scope(|scope| {
+            let mut senders = Vec::new();
+            let mut writers = Vec::new();
+            for _ in 0..WRITERS {
+                let (sender, receiver) = sync_channel(8);
+                senders.push(sender);
+                writers.push(scope.spawn(|| self.writer(receiver)));
+            }
+            let read = self.read(partitions, &senders, rounding);
+            drop(senders);
+            join(writers)?;
+            read
+        })?;
+        self.ctx.progress.end();
+        Ok(())
+    }
+
+    /// Writes what it is told to, edge by edge.
+    fn writer(&self, orders: Receiver<Order>) -> Result<()> {
+        let mut open: HashMap<usize, Sink> = HashMap::new();
+        for order in orders {
+            match order {
+                Order::Write(at, batch) => {
+                    let sink = match open.entry(at) {
+                        std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                        std::collections::hash_map::Entry::Vacant(entry) => {
+                            let name = format!("daily-rated-usage.{}", self.format.extension());
+                            let path = self.wanted[at].folder.join(name);
+                            entry.insert(Sink::create(&path, self.format, &self.layout)?)
+                        }
+                    };
+                    sink.write(&batch)?;
+                }
+                Order::Finish(at) => {
+                    if let Some(sink) = open.remove(&at) {
+                        sink.finish()?;
+                    }
+                }
+            }
+        }
+        open.into_values().try_for_each(Sink::finish)
+    }
+
+    fn read(
+        &self,
+        partitions: usize,
+        senders: &[SyncSender<Order>],
+        rounding: &mut [u64],
+    ) -> Result<()> {
+        let mut tables = Tables { pass: self, senders, open: HashMap::new(), rounding };
+        for partition in 0..partitions {
+            self.partition(partition, &mut tables)?;
+            self.ctx.progress.advance(1);
+        }
+        tables.finish_all()
+    }
+
+    /// Reads the lines, groups and usage of a partition side by side.
+    fn partition(&self, partition: usize, tables: &mut Tables<'_>) -> Result<()> {
+        let month = self.frozen.close.month;
+        let file = |name: String| self.frozen.document(&format!("{month}/rated-lines/{name}"));
+        let groups = read_groups(&file(groups_name(partition))?, &self.frozen.book)?;
+        let path = file(lines_name(partition))?;
+        let mut lines = Lines::new(batches_of(&path, None, None)?, &self.frozen.book);
+        let mut groups = groups.as_slice();
+        let mut run: Option<Run> = None;
+        let period = self.frozen.book.period_micros();
+        let reader = self.frozen.usage.reader(partition, Columns::All);
+        reader.read(|batch| {
+            let records = Records::of(&batch)?;
+            for row in 0..batch.num_rows() {
+                if !records.meets(row, period) {
+                    continue;
+                }
+                loop {
+                    let line = lines.current()?;
+                    if run.as_ref().is_none_or(|run| run.scope != line.scope) {
+                        if let Some(run) = run.take() {
+                            run.finish(tables, &mut groups)?;
+                        }
+                        run = Some(Run::begin(self, line.scope, tables)?);
+                    }
+                    if let Some(run) = &mut run {
+                        run.line(tables, &line, records.resource(row, self.naming))?;
+                    }
+                    if !lines.advance_within_record()? {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(run) = run.take() {
+            run.finish(tables, &mut groups)?;
+        }
+        if !groups.is_empty() || !lines.is_at_end()? {
+            return Err(Error::internal("lines, groups and usage do not belong together"));
+        }
+        Ok(())
+    }
+}
+
+fn join(writers: Vec<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
+    for writer in writers {
+        writer.join().map_err(|_| Error::internal("a writer has stopped unexpectedly"))??;
+    }
+    Ok(())
+}
+
+/// How many decimals the amounts of the files have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub billing: u8,
+    pub pricing: u8,
+}
+
+impl Decimal {
+    /// As many as the lines and their prices have, so that nothing is rounded unless a number
+    /// would have more than 38 digits.
+    pub fn of(frozen: &Frozen, prices: PriceDigits) -> Result<Self> {
+        let partitions = frozen.usage.partitioning.len();
+        let mut extents = Self { billing: BILLING_DECIMALS_MIN, pricing: BILLING_DECIMALS_MIN };
+        for partition in 0..partitions {
+            let path = format!("{}/rated-lines/{}", frozen.close.month, lines_name(partition));
+            let file = frozen.folder.join(path);
+            let Some(batch) = batches_of(&file, None, None)?.next() else { continue };
+            let batch = batch?;
+            for position in 1..=frozen.book.depth() {
+                let amount = Decimals::of(&batch, &format!("amount_{position}"))?;
+                extents.billing = extents.billing.max(amount.scale);
+            }
+            let quantity = Decimals::of(&batch, "quantity")?;
+            let whole = quantity.precision - quantity.scale + prices.whole;
+            let most = DIGITS_MAX.saturating_sub(whole);
+            extents.pricing = extents.pricing.max((quantity.scale + prices.decimals).min(most));
+        }
+        Ok(extents)
+    }
+
+    fn layout(self) -> Layout {
+        daily::layout(self.billing, self.pricing)
+    }
+}
+
+/// The tables that are being filled, one an edge.
+struct Tables<'a> {
+    pass: &'a Pass<'a>,
+    senders: &'a [SyncSender<Order>],
+    open: HashMap<usize, OpenTable>,
+    rounding: &'a mut [u64],
+}
+
+struct OpenTable {
+    table: TableBuilder,
+    /// The customer, where the edge sells to one; its file is finished when it changes.
+    brief: bool,
+}
+
+impl Tables<'_> {
+    /// The table of an edge, if it is wanted.
+    fn get(&mut self, at: usize) -> &mut TableBuilder {
+        let pass = self.pass;
+        let open = self.open.entry(at).or_insert_with(|| {
+            let mut table = TableBuilder::new(&pass.layout);
+            let (start, end) = pass.frozen.book.period_micros();
+            daily::begin(&mut table, &pass.wanted[at].invoice.number, start, end);
+            let buyer = pass.naming.organisation(pass.wanted[at].invoice.buyer);
+            OpenTable { table, brief: buyer.is_some_and(|buyer| buyer.role == Role::Customer) }
+        });
+        &mut open.table
+    }
+
+    /// Hands full tables on, and those of customers whose rows have come to their end.
+    fn hand_on(&mut self, of_this_run: &[usize]) -> Result<()> {
+        let over: Vec<usize> = self
+            .open
+            .iter()
+            .filter(|(at, open)| open.brief && !of_this_run.contains(at))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in over {
+            self.finish(at)?;
+        }
+        for at in of_this_run {
+            let Some(open) = self.open.get_mut(at) else { continue };
+            if open.table.rows() >= ROWS_AT_ONCE {
+                let batch = open.table.take()?;
+                self.send(*at, Order::Write(*at, batch))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, at: usize) -> Result<()> {
+        let Some(mut open) = self.open.remove(&at) else { return Ok(()) };
+        if open.table.rows() > 0 {
+            let batch = open.table.take()?;
+            self.send(at, Order::Write(at, batch))?;
+        }
+        self.send(at, Order::Finish(at))
+    }
+
+    fn finish_all(&mut self) -> Result<()> {
+        let mut open: Vec<usize> = self.open.keys().copied().collect();
+        open.sort_unstable();
+        open.into_iter().try_for_each(|at| self.finish(at))
+    }
+
+    /// A writer that is gone has failed, and says so when it is joined.
+    fn send(&self, at: usize, order: Order) -> Result<()> {
+        let sent = self.senders[at % self.senders.len()].send(order);
+        sent.map_err(|_| Error::internal("a writer has stopped"))
+    }
+}
+
+/// The lines of one subscription and meter.
+struct Run {
+    scope: (SubscriptionIndex, MeterIndex),
+    edges: Vec<RunEdge>,
+}
+
+/// The same on one edge that is wanted.
+struct RunEdge {
+    at: usize,
+    position: usize,
+    currency: Currency,
+    schedule: std::sync::Arc<Schedule>,
+    /// What the lines of each tier come to, and one of their prices.
+    sums: BTreeMap<u8, TierSum>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TierSum {
+    billed: i128,
+    quantity: i128,
+    price: LinePrice,
+    uniform: bool,
+}
+
+/// The price of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LinePrice {
+    unit_price: UnitPrice,
+    effective_unit_price: UnitPrice,
+    pricing_currency: Currency,
+    rate: ExchangeRate,
+    rate_date: Option<i64>,
+}
+
+impl LinePrice {
+    fn of(price: &Price, tier: u8, currency: Currency) -> Option<Self> {
+        let tier = price.tiers.get(usize::from(tier))?;
+        let stated = rating::GroupPrice {
+            pricing_currency: price.pricing_currency,
+            rate: price.rate,
+            unit_price: tier.unit_price,
+            effective_unit_price: tier.effective_unit_price,
+        };
+        let billing = billing(&stated, currency);
+        Some(Self {
+            unit_price: tier.unit_price,
+            effective_unit_price: tier.effective_unit_price,
+            pricing_currency: price.pricing_currency,
+            rate: billing.rate,
+            rate_date: billing.rate_date,
+        })
+    }
+
+    fn show(&self, table: &mut TableBuilder, currency: Currency) {
+        let billing = documents::Billing {
+            pricing_currency: self.pricing_currency.code(),
+            billing_currency: currency.code(),
+            rate: self.rate,
+            rate_date: self.rate_date,
+        };
+        daily::price(table, self.unit_price, self.effective_unit_price, billing);
+    }
+}
+
+impl Run {
+    fn begin(
+        pass: &Pass<'_>,
+        scope: (SubscriptionIndex, MeterIndex),
+        tables: &mut Tables<'_>,
+    ) -> Result<Self> {
+        let book = &pass.frozen.book;
+        let (subscription, meter) = scope;
+        let mut edges = Vec::new();
+        for (position, edge) in book.path(subscription).iter().enumerate() {
+            let Some(at) = pass.chosen.get(edge) else { continue };
+            edges.push(RunEdge {
+                at: *at,
+                position,
+                currency: book.edges()[edge.get()].currency,
+                schedule: book.schedule(book.nodes(subscription)[position], meter),
+                sums: BTreeMap::new(),
+            });
+        }
+        let of_this_run: Vec<usize> = edges.iter().map(|edge| edge.at).collect();
+        tables.hand_on(&of_this_run)?;
+        for edge in &edges {
+            let table = tables.get(edge.at);
+            daily::subscription(
+                table,
+                &pass.naming.rows_of(subscription, book.path(subscription)[edge.position]),
+            );
+            daily::meter(table, &pass.naming.product(subscription, meter));
+        }
+        Ok(Self { scope, edges })
+    }
+
+    /// Appends a line on every wanted edge.
+    fn line(&mut self, tables: &mut Tables<'_>, line: &Line, resource: Resource<'_>) -> Result<()> {
+        let zone = &tables.pass.frozen.known.programme.zone;
+        let day = zone.day_of(micros_instant(line.start));
+        let date = instant_micros(Zone::UTC.start_of(day));
+        for edge in &mut self.edges {
+            let lost = || Error::internal("a line has lost its price");
+            let (tier, amount, scale) = line.amounts[edge.position].ok_or_else(lost)?;
+            let interval = edge.schedule.at(line.start).ok_or_else(lost)?;
+            let price = interval.price.as_ref().map_err(|_| lost())?;
+            let price = LinePrice::of(price, tier, edge.currency).ok_or_else(lost)?;
+            let sum = edge.sums.entry(tier).or_insert(TierSum {
+                billed: 0,
+                quantity: 0,
+                price,
+                uniform: true,
+            });
+            sum.uniform &= sum.price == price;
+            sum.quantity += line.quantity.mantissa();
+            let table = tables.get(edge.at);
+            let billed = amount * 10i128.pow(u32::from(table.scale(daily::BILLING_COLUMN) - scale));
+            sum.billed += billed;
+            let pricing = Amount::of(line.quantity, price.effective_unit_price)?
+                .to_scaled(table.scale(daily::PRICING_COLUMN))
+                .ok_or_else(|| Error::invalid("amount", "is too large for a file"))?;
+            price.show(table, edge.currency);
+            daily::resource(table, &resource);
+            daily::line(table, CHARGE_NEW, Some(date), line.quantity, pricing, billed);
+        }
+        Ok(())
+    }
+
+    /// Appends the rows that make up for rounding: one an invoice line that needs it.
+    fn finish(self, tables: &mut Tables<'_>, groups: &mut &[FrozenGroup]) -> Result<()> {
+        let of_run = groups.iter().take_while(|g| (g.subscription, g.meter) == self.scope).count();
+        let (mine, rest) = groups.split_at(of_run);
+        *groups = rest;
+        for edge in &self.edges {
+            for group in mine.iter().filter(|group| usize::from(group.position) == edge.position) {
+                let sum = edge.sums.get(&group.tier).copied();
+                let sum = sum.filter(|sum| sum.quantity == group.quantity.mantissa());
+                let sum = sum.ok_or_else(|| Error::internal("a group has lost lines"))?;
+                let table = tables.get(edge.at);
+                let scale = table.scale(daily::BILLING_COLUMN);
+                let unit = 10i128.pow(u32::from(scale - edge.currency.minor_digits()));
+                let residue = i128::from(group.amount_minor) * unit - sum.billed;
+                if residue == 0 {
+                    continue;
+                }
+                let price =
+                    if sum.uniform { sum.price } else { average(group, &sum, scale, edge)? };
+                price.show(table, edge.currency);
+                daily::resource(table, &Resource::default());
+                daily::line(table, CHARGE_ROUNDING, None, Quantity::ZERO, 0, residue);
+                tables.rounding[edge.at] += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The price of a rounding row of a group with several prices: the average, as on the invoice.
+fn average(group: &FrozenGroup, sum: &TierSum, scale: u8, edge: &RunEdge) -> Result<LinePrice> {
+    let exact = Amount::from_scaled(sum.billed, scale)?;
+    let average = exact.per_unit(group.quantity, QUANTITY_SCALE).unwrap_or(UnitPrice::ZERO);
+    Ok(LinePrice {
+        unit_price: average,
+        effective_unit_price: average,
+        pricing_currency: edge.currency,
+        rate: ExchangeRate::ONE,
+        rate_date: None,
+    })
+}
+
+/// A frozen line.
+struct Line {
+    scope: (SubscriptionIndex, MeterIndex),
+    start: i64,
+    quantity: Quantity,
+    /// By position: tier, amount and its scale.
+    amounts: Vec<Option<(u8, i128, u8)>>,
+}
+
+/// The frozen lines of a partition, one after the other.
+struct Lines<'b, I> {
+    batches: I,
+    book: &'b RateBook,
+    batch: Option<LineBatch>,
+    row: usize,
+}
+
+/// A batch of frozen lines.
+struct LineBatch {
+    rows: usize,
+    scopes: Scopes,
+    starts: ScalarBuffer<i64>,
+    slices: Int32Array,
+    quantity: Decimals,
+    /// By position: tier and amount.
+    amounts: Vec<(Int32Array, Decimals)>,
+}
+
+impl LineBatch {
+    fn of(batch: &RecordBatch, book: &RateBook) -> Result<Self> {
+        let amounts = (1..=book.depth()).map(|position| {
+            let tier = column::<Int32Type>(batch, &format!("tier_{position}"))?;
+            Ok((tier, Decimals::of(batch, &format!("amount_{position}"))?))
+        });
+        Ok(Self {
+            rows: batch.num_rows(),
+            scopes: Scopes::of(batch, book)?,
+            starts: times(batch, "usage_start")?,
+            slices: column::<Int32Type>(batch, "slice")?,
+            quantity: Decimals::of(batch, "quantity")?,
+            amounts: amounts.collect::<Result<_>>()?,
+        })
+    }
+
+    fn line(&self, row: usize) -> Result<Line> {
+        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.quantity.scale));
+        let quantity = self.quantity.get(row).ok_or_else(|| Error::internal("no quantity"))?;
+        let amounts = self.amounts.iter().map(|(tier, amount)| {
+            amount.get(row).map(|value| (tier.value(row) as u8, value, amount.scale))
+        });
+        Ok(Line {
+            scope: self.scopes.get(row)?,
+            start: self.starts[row],
+            quantity: Quantity::from_mantissa(quantity * factor),
+            amounts: amounts.collect(),
+        })
+    }
+}
+
+impl<'b, I: Iterator<Item = Result<RecordBatch>>> Lines<'b, I> {
+    const fn new(batches: I, book: &'b RateBook) -> Self {
+        Self { batches, book, batch: None, row: 0 }
+    }
+
+    /// The batch with the current line and its row, if there is any left.
+    fn at(&mut self) -> Result<Option<(&LineBatch, usize)>> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.rows) {
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            self.batch = Some(LineBatch::of(&batch?, self.book)?);
+            self.row = 0;
+        }
+        Ok(self.batch.as_ref().map(|batch| (batch, self.row)))
+    }
+
+    fn is_at_end(&mut self) -> Result<bool> {
+        Ok(self.at()?.is_none())
+    }
+
+    fn current(&mut self) -> Result<Line> {
+        let (batch, row) =
+            self.at()?.ok_or_else(|| Error::internal("usage without a rated line"))?;
+        batch.line(row)
+    }
+
+    /// Goes to the next line; says whether it belongs to the same record.
+    fn advance_within_record(&mut self) -> Result<bool> {
+        self.row += 1;
+        Ok(self.at()?.is_some_and(|(batch, row)| batch.slices.value(row) > 0))
+    }
+}
+
+/// A batch of usage, as the daily file needs it.
+struct Records {
+    starts: ScalarBuffer<i64>,
+    ends: ScalarBuffer<i64>,
+    details: Vec<(ScalarBuffer<i32>, StringArray)>,
+    entitlements: (ScalarBuffer<i32>, StringArray),
+}
+
+impl Records {
+    fn of(batch: &RecordBatch) -> Result<Self> {
+        Ok(Self {
+            starts: times(batch, "usage_start")?,
+            ends: times(batch, "usage_end")?,
+            details: UsageDetails::NAMES
+                .iter()
+                .map(|name| dictionary(batch, name))
+                .collect::<Result<_>>()?,
+            entitlements: dictionary(batch, "entitlement_id")?,
+        })
+    }
+
+    /// Whether a record has a part in a period; the engine asks the same.
+    fn meets(&self, row: usize, (from, until): (i64, i64)) -> bool {
+        let (start, end) = (self.starts[row], self.ends[row]);
+        start < until && (end > from || start >= from)
+    }
+
+    fn resource<'a>(&'a self, row: usize, naming: &'a Naming<'_>) -> Resource<'a> {
+        let text =
+            |(keys, texts): &'a (ScalarBuffer<i32>, StringArray)| texts.value(keys[row] as usize);
+        let entitlement = text(&self.entitlements);
+        Resource {
+            details: std::array::from_fn(|at| text(&self.details[at])),
+            entitlement: (entitlement, naming.entitlement(entitlement)),
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The prices behind a month's bill: what a buyer paid, which subscriptions by which prices, and,
+//! for the seller alone, how each price was made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use domain::{Derivation, Tiers};
+use kernel::{Currency, Error, Percent, Result, UnitPrice, Zone, micros_instant};
+use rating::{
+    Derived, EdgeIndex, Interval, MeterIndex, NodeIndex, Origin, Price, SubscriptionIndex,
+};
+
+use super::{Frozen, WantedEdge};
+use crate::close::adjustment;
+use crate::frozen::{groups_name, read_groups};
+use crate::naming::Naming;
+
+/// The columns of `prices.csv`.
+const PRICES: [&str; 19] = [
+    "PriceList",
+    "MeterId",
+    "MeterName",
+    "MeterCategory",
+    "MeterSubCategory",
+    "MeterRegion",
+    "Unit",
+    "ProductId",
+    "SkuId",
+    "EffectiveFrom",
+    "EffectiveUntil",
+    "Tier",
+    "TierFrom",
+    "UnitPrice",
+    "EffectiveUnitPrice",
+    "PricingCurrency",
+    "PCToBCExchangeRate",
+    "PCToBCExchangeRateDate",
+    "PriceAdjustmentDescription",
+];
+
+/// The columns of `subscriptions.csv`.
+const SUBSCRIPTIONS: [&str; 9] = [
+    "SubscriptionId",
+    "SubscriptionDescription",
+    "CustomerId",
+    "CustomerName",
+    "CustomerDomainName",
+    "CustomerCountry",
+    "SubscriptionStartDate",
+    "SubscriptionEndDate",
+    "PriceList",
+];
+
+/// The columns of `derivations.csv`.
+const DERIVATIONS: [&str; 21] = [
+    "Buyer",
+    "PriceList",
+    "MeterId",
+    "EffectiveFrom",
+    "EffectiveUntil",
+    "Tier",
+    "TierFrom",
+    "PriceBook",
+    "Selector",
+    "RuleFrom",
+    "RuleUntil",
+    "Derivation",
+    "Percent",
+    "Source",
+    "SourcePriceList",
+    "SourcePrice",
+    "SourceCurrency",
+    "SourceExchangeRate",
+    "ExchangeRate",
+    "EffectiveUnitPrice",
+    "PricingCurrency",
+];
+
+/// How many digits prices have before and behind the point.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PriceDigits {
+    pub whole: u8,
+    pub decimals: u8,
+}
+
+/// Which prices each edge used.
+pub(super) struct PriceLists<'a> {
+    frozen: &'a Frozen,
+    naming: &'a Naming<'a>,
+    edges: BTreeMap<EdgeIndex, EdgeLists>,
+}
+
+/// The price lists of an edge: buyers may pay by several where their sale paths differ.
+#[derive(Default)]
+struct EdgeLists {
+    /// The first one is list 1.
+    nodes: Vec<NodeIndex>,
+    subscriptions: BTreeMap<SubscriptionIndex, NodeIndex>,
+    /// What was used, and a subscription that used it.
+    used: BTreeMap<(NodeIndex, MeterIndex), SubscriptionIndex>,
+    /// By which edge the seller itself bought.
+    sources: BTreeMap<NodeIndex, (EdgeIndex, NodeIndex)>,
+}
+
+impl EdgeLists {
+    fn number(&self, node: NodeIndex) -> String {
+        self.nodes.binary_search(&node).map_or_else(|_| String::new(), |at| (at + 1).to_string())
+    }
+}
+
+impl<'a> PriceLists<'a> {
+    /// Finds the prices that frozen groups were billed by.
+    pub fn of(frozen: &'a Frozen, naming: &'a Naming<'a>) -> Result<Self> {
+        let book = &frozen.book;
+        let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
+        for partition in 0..frozen.usage.partitioning.len() {
+            let name = format!("{}/rated-lines/{}", frozen.close.month, groups_name(partition));
+            let groups = read_groups(&frozen.document(&name)?, book)?;
+            for run in
+                groups.chunk_by(|a, b| (a.subscription, a.meter) == (b.subscription, b.meter))
+            {
+                let Some(first) = run.first() else { continue };
+                let (subscription, path) = (first.subscription, book.path(first.subscription));
+                let nodes = book.nodes(subscription);
+                for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
+                    let lists = edges.entry(*edge).or_default();
+                    lists.subscriptions.insert(subscription, *node);
+                    lists.used.entry((*node, first.meter)).or_insert(subscription);
+                    if let Some(above) = at.checked_sub(1) {
+                        lists.sources.entry(*node).or_insert((path[above], nodes[above]));
+                    }
+                }
+            }
+        }
+        for lists in edges.values_mut() {
+            let nodes: BTreeSet<NodeIndex> = lists.subscriptions.values().copied().collect();
+            lists.nodes = nodes.into_iter().collect();
+        }
+        Ok(Self { frozen, naming, edges })
+    }
+
+    /// How long effective prices are.
+    pub fn digits(&self) -> PriceDigits {
+        let mut digits = PriceDigits::default();
+        let pairs = self.edges.values().flat_map(|lists| lists.used.keys());
+        for (node, meter) in pairs.collect::<BTreeSet<_>>() {
+            for (.., price) in self.priced(*node, *meter) {
+                for tier in &price.tiers {
+                    let (mantissa, decimals) = tier.effective_unit_price.trimmed();
+                    let length = mantissa.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+                    digits.whole = digits.whole.max((length as u8).saturating_sub(decimals));
+                    digits.decimals = digits.decimals.max(decimals);
+                }
+            }
+        }
+        digits
+    }
+
+    /// The prices of a meter over the month.
+    fn priced(&self, node: NodeIndex, meter: MeterIndex) -> Vec<(i64, i64, Price)> {
+        let schedule = self.frozen.book.schedule(node, meter);
+        let priced = |interval: &Interval| {
+            interval.price.clone().ok().map(|price| (interval.from, interval.until, price))
+        };
+        schedule.intervals.iter().filter_map(priced).collect()
+    }
+
+    /// Writes what the buyer of an edge may know.
+    pub fn write(&self, edge: &WantedEdge<'_>) -> Result<()> {
+        let empty = EdgeLists::default();
+        let lists = self.edges.get(&edge.edge).unwrap_or(&empty);
+        let mut prices = Table::create(&edge.folder.join("prices.csv"), &PRICES)?;
+        for ((node, meter), subscription) in &lists.used {
+            let product = self.naming.product(*subscription, *meter);
+            for (from, until, price) in self.priced(*node, *meter) {
+                let exchange_date = exchange_date(&price, edge.invoice.net.currency());
+                for (at, tier) in price.tiers.iter().enumerate() {
+                    let adjustment = adjustment(
+                        self.frozen.book.derivation(*node, *meter, from),
+                        tier.unit_price,
+                        tier.effective_unit_price,
+                    );
+                    prices.row(&[
+                        &lists.number(*node),
+                        product.meter_id,
+                        product.meter_name,
+                        product.category,
+                        product.subcategory,
+                        product.region,
+                        product.unit,
+                        product.product_id,
+                        product.sku_id,
+                        &instant(from),
+                        &instant(until),
+                        &at.to_string(),
+                        &tier.from.to_string(),
+                        &tier.unit_price.to_string(),
+                        &tier.effective_unit_price.to_string(),
+                        price.pricing_currency.code(),
+                        &price.rate.rate.to_string(),
+                        &exchange_date,
+                        &adjustment,
+                    ])?;
+                }
+            }
+        }
+        prices.finish()?;
+        let mut table = Table::create(&edge.folder.join("subscriptions.csv"), &SUBSCRIPTIONS)?;
+        for (subscription, node) in &lists.subscriptions {
+            let rows = self.naming.rows_of(*subscription, edge.edge);
+            table.row(&[
+                rows.id,
+                rows.name,
+                rows.customer.id,
+                rows.customer.name,
+                rows.customer.domain,
+                rows.customer.country,
+                &instant(rows.start),
+                &rows.end.map_or_else(String::new, instant),
+                &lists.number(*node),
+            ])?;
+        }
+        table.finish()
+    }
+
+    /// Writes how each seller made its prices: one file a seller, in its own folder.
+    pub fn write_derivations(&self, wanted: &[WantedEdge<'_>], to: &Path) -> Result<()> {
+        for edges in wanted.chunk_by(|a, b| a.seller == b.seller) {
+            let Some(seller) = edges.first().map(|edge| edge.seller) else { continue };
+            let folder = to.join(self.frozen.close.month.to_string()).join(seller);
+            let mut table = Table::create(&folder.join("derivations.csv"), &DERIVATIONS)?;
+            for edge in edges {
+                if let Some(lists) = self.edges.get(&edge.edge) {
+                    self.derivations(edge, lists, &mut table)?;
+                }
+            }
+            table.finish()?;
+        }
+        Ok(())
+    }
+
+    fn derivations(
+        &self,
+        edge: &WantedEdge<'_>,
+        lists: &EdgeLists,
+        table: &mut Table,
+    ) -> Result<()> {
+        let book = &self.frozen.book;
+        for (node, meter) in lists.used.keys() {
+            for (from, until, price) in self.priced(*node, *meter) {
+                let derived = book.derived(*node, *meter, from);
+                let derived = derived.ok_or_else(|| Error::internal("a price without a rule"))?;
+                let source = self.source(&derived, lists, *node);
+                let made = Made::of(&derived);
+                for (at, tier) in price.tiers.iter().enumerate() {
+                    let source_price = made.prices.get(at).copied().unwrap_or(UnitPrice::ZERO);
+                    table.row(&[
+                        edge.buyer,
+                        &lists.number(*node),
+                        book.meters()[meter.get()].as_str(),
+                        &instant(from),
+                        &instant(until),
+                        &at.to_string(),
+                        &tier.from.to_string(),
+                        derived.book.as_str(),
+                        &derived.selector.to_string(),
+                        &instant_or_open(derived.rule.0),
+                        &instant_or_open(derived.rule.1),
+                        made.name,
+                        &made.percent.to_string(),
+                        &source.0,
+                        &source.1,
+                        &source_price.to_string(),
+                        &made.currency,
+                        &made.source_rate,
+                        &made.rate,
+                        &tier.effective_unit_price.to_string(),
+                        price.pricing_currency.code(),
+                    ])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the price before the rule stands: in a price sheet, or in the price list of whoever
+    /// sells to the seller.
+    fn source(
+        &self,
+        derived: &Derived<'_>,
+        lists: &EdgeLists,
+        node: NodeIndex,
+    ) -> (String, String) {
+        match &derived.origin {
+            Origin::List { sheet, .. } => (format!("price sheet {sheet}"), String::new()),
+            Origin::Rule => ("rule".to_owned(), String::new()),
+            Origin::Bought { .. } => {
+                let Some((edge, above)) = lists.sources.get(&node) else {
+                    return Default::default();
+                };
+                let seller = self.frozen.book.edges()[edge.get()].seller;
+                let number = self.edges.get(edge).map_or_else(String::new, |l| l.number(*above));
+                (format!("bought from {}", self.naming.key(seller)), number)
+            }
+        }
+    }
+}
+
+/// What a rule makes a price from, as cells.
+struct Made {
+    name: &'static str,
+    percent: Percent,
+    prices: Vec<UnitPrice>,
+    currency: String,
+    source_rate: String,
+    rate: String,
+}
+
+impl Made {
+    fn of(derived: &Derived<'_>) -> Self {
+        let (name, percent) = match derived.derivation {
+            Derivation::ListMinus(percent) => ("list minus", *percent),
+            Derivation::BuyPlus(percent) => ("buy plus", *percent),
+            Derivation::Fixed { .. } => ("fixed", Percent::ZERO),
+        };
+        let stated = |tiers: &Tiers, currency: &Currency| {
+            let prices = tiers.as_slice().iter().map(|tier| tier.price).collect();
+            (prices, currency.code(), "1".to_owned(), "1".to_owned())
+        };
+        let (prices, currency, source_rate, rate) = match (&derived.origin, derived.derivation) {
+            (Origin::List { currency, tiers, .. }, _) => stated(tiers, currency),
+            (Origin::Rule, Derivation::Fixed { currency, tiers }) => stated(tiers, currency),
+            (Origin::Bought { price, rate, .. }, _) => {
+                let prices = price.tiers.iter().map(|tier| tier.effective_unit_price).collect();
+                let source_rate = price.rate.rate.to_string();
+                (prices, price.pricing_currency.code(), source_rate, rate.rate.to_string())
+            }
+            (Origin::Rule, _) => (Vec::new(), "", String::new(), String::new()),
+        };
+        Self { name, percent, prices, currency: currency.to_owned(), source_rate, rate }
+    }
+}
+
+/// The day of the exchange rate, where something is exchanged.
+fn exchange_date(price: &Price, currency: Currency) -> String {
+    if price.pricing_currency == currency {
+        return String::new();
+    }
+    Zone::UTC.start_of(price.rate.day).to_string()
+}
+
+fn instant(micros: i64) -> String {
+    micros_instant(micros).to_string()
+}
+
+/// An instant, or nothing where there is no bound.
+fn instant_or_open(micros: i64) -> String {
+    if micros == i64::MAX || micros == i64::MIN { String::new() } else { instant(micros) }
+}
+
+/// A small table of text.
+pub(super) struct Table {
+    writer: csv::Writer<std::fs::File>,
+    path: std::path::PathBuf,
+}
+
+impl Table {
+    /// Starts a file with a header.
+    pub fn create(path: &Path, columns: &[&str]) -> Result<Self> {
+        let file = std::fs::File::create(path).map_err(Error::file(path))?;
+        let mut table = Self { writer: csv::Writer::from_writer(file), path: path.to_owned() };
+        table.row(columns)?;
+        Ok(table)
+    }
+
+    /// Appends a row.
+    pub fn row(&mut self, cells: &[&str]) -> Result<()> {
+        let path = &self.path;
+        self.writer.write_record(cells).map_err(|error| Error::file(path)(error.into()))
+    }
+
+    /// Ends the file.
+    pub fn finish(mut self) -> Result<()> {
+        self.writer.flush().map_err(Error::file(&self.path))
+    }
+}

@@ -1,0 +1,86 @@
+//! The certificate of an export: what it holds and by which facts it came about.
+//!
+//! Everything in it can be recomputed from the files next to it; it holds no clock, so that the
+//! same close gives the same certificate.
+
+use serde::{Deserialize, Serialize};
+
+/// The format of [`Certificate`].
+pub const FORMAT: &str = "skyhandel-certificate-1";
+
+/// A certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// What this is and in which version.
+    pub format: String,
+    /// The programme.
+    pub programme: String,
+    /// The month.
+    pub period: String,
+    /// Its first instant.
+    pub period_start: String,
+    /// The first instant after it.
+    pub period_end: String,
+    /// The zone in which it begins and ends.
+    pub zone: String,
+    /// The day of issue of its invoices.
+    pub issue_date: String,
+    /// By which rules amounts are rounded.
+    pub policy: String,
+    /// The version of the engine.
+    pub engine_version: u32,
+    /// The hash of the rate book.
+    pub rate_book: String,
+    /// Only what this organisation sells.
+    pub seller: Option<String>,
+    /// Only what this organisation buys.
+    pub buyer: Option<String>,
+    /// Whose ledger extracts are here, by key.
+    pub books: Vec<String>,
+    /// Whose derivations of prices are here, by key.
+    pub derivations: Vec<String>,
+    /// The edges.
+    pub edges: Vec<CertifiedEdge>,
+    /// The files.
+    pub files: Vec<CertifiedFile>,
+    /// The SHA-256 hash of this document while this field is empty.
+    pub sha256: String,
+}
+
+/// An edge of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedEdge {
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
+    /// The number of the invoice.
+    pub invoice: String,
+    /// The currency.
+    pub currency: String,
+    /// How groups become minor units.
+    pub rounding: String,
+    /// What is to be paid before tax.
+    pub net: String,
+    /// Rows of the reconciliation file.
+    pub lines: u64,
+    /// Rated lines: rows of the daily file that are usage.
+    pub rated_lines: u64,
+    /// Rows of the daily file that make up for rounding.
+    pub rounding_lines: u64,
+    /// The most decimals of a billed amount in the daily file.
+    pub billing_decimals: u8,
+    /// The most decimals of an amount in the pricing currency in the daily file.
+    pub pricing_decimals: u8,
+}
+
+/// A file of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedFile {
+    /// Where it lies below the folder.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 hash of its bytes.
+    pub sha256: String,
+}
