@@ -10,6 +10,7 @@ mod facts;
 mod frozen;
 pub mod imports;
 mod installation;
+pub mod invoices;
 mod naming;
 mod partitions;
 pub mod programme;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use app::imports::UsageFormat;
 use clap::{Args, Parser, Subcommand};
+use documents::Format;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use kernel::{Key, Month, SubscriptionId};
 
@@ -31,6 +33,9 @@ pub struct Global {
     /// Print one JSON value instead of text.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Run as if it were this instant, to repeat something exactly.
+    #[arg(long, global = true, hide = true, env = "SKYHANDEL_NOW", value_name = "INSTANT")]
+    pub now: Option<Timestamp>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +56,20 @@ pub enum Command {
     /// Rate an open month: what everybody would be billed now. Nothing is frozen.
     #[command(after_help = "Example:\n  skyhandel rate --period 2026-10")]
     Rate(RateArgs),
+    /// Close a month: number and freeze its invoices, post them, write its documents.
+    ///
+    /// Closing a closed month does nothing; a close that was cut off goes on where it stopped.
+    #[command(after_help = "Example:\n  skyhandel close --period 2026-10")]
+    Close(CloseArgs),
+    /// List frozen invoices, or show one.
+    #[command(after_help = "Example:\n  skyhandel invoices --period 2026-10\n  skyhandel \
+        invoices show INV-000001")]
+    #[command(args_conflicts_with_subcommands = true)]
+    Invoices(InvoicesArgs),
+    /// Export the documents of a closed month into a new folder, with a certificate.
+    #[command(after_help = "Example:\n  skyhandel export --period 2026-10 --to october\n  \
+        skyhandel export --period 2026-10 --to october-acme --buyer acme --format parquet")]
+    Export(ExportArgs),
     /// Print the JSON schema of programme files.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
     Schema,
@@ -146,4 +165,67 @@ pub struct RateArgs {
     /// Also write the rated lines into this folder, as Parquet with all tiers' amounts in a row.
     #[arg(long, value_name = "DIR")]
     pub lines: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CloseArgs {
+    /// The month.
+    #[arg(long)]
+    pub period: Month,
+    /// The day of issue of the invoices; today if left out.
+    #[arg(long, value_name = "DAY")]
+    pub issue_date: Option<Date>,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct InvoicesArgs {
+    /// Only those of this month.
+    #[arg(long)]
+    pub period: Option<Month>,
+    /// Only those of this seller.
+    #[arg(long)]
+    pub seller: Option<Key>,
+    /// Only those of this buyer.
+    #[arg(long)]
+    pub buyer: Option<Key>,
+    #[command(subcommand)]
+    pub command: Option<InvoicesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InvoicesCommand {
+    /// Show an invoice.
+    #[command(after_help = "Example:\n  skyhandel invoices show INV-000001")]
+    Show(ShowInvoiceArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowInvoiceArgs {
+    /// The number.
+    pub number: String,
+    /// Whose invoice it is, where several sellers have one of this number.
+    #[arg(long)]
+    pub seller: Option<Key>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The month.
+    #[arg(long)]
+    pub period: Month,
+    /// The folder, which must be empty or not exist.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// The form of reconciliation and daily files: csv, csv.gz or parquet.
+    #[arg(long, default_value = "csv")]
+    pub format: Format,
+    /// Only what this organisation sells.
+    #[arg(long)]
+    pub seller: Option<Key>,
+    /// Only what this organisation buys.
+    #[arg(long)]
+    pub buyer: Option<Key>,
 }

@@ -48,7 +48,8 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Init => Installation::init(data).await?,
         _ => Installation::open(data).await?,
     };
-    let ctx = Ctx { installation: &installation, now: clock::now(), progress: &bar };
+    let now = cli.global.now.unwrap_or_else(clock::now);
+    let ctx = Ctx { installation: &installation, now, progress: &bar };
     match &cli.command {
         Command::Init => {
             let json = serde_json::json!({ "data": data.display().to_string() });
@@ -64,6 +65,9 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Import(command) => commands::imports::run(ctx, command, output).await?,
         Command::Imports => commands::imports::list(ctx, output).await?,
         Command::Rate(args) => commands::rate::run(ctx, args, output).await?,
+        Command::Close(args) => commands::close::run(ctx, args, output).await?,
+        Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
+        Command::Export(args) => commands::export::run(ctx, args, output).await?,
         Command::Schema | Command::Completions { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! What commands print: text for people, or one JSON value.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use kernel::Error;
 use serde::Serialize;
@@ -47,11 +47,6 @@ impl Output {
 /// Prints a line. A reader that has gone away is not an error.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Whether somebody could answer a question.
-pub fn is_interactive() -> bool {
-    std::io::stdin().is_terminal()
 }
 
 /// The exit code of an error and its name in JSON.

@@ -1,5 +1,8 @@
 //! One file a command: call the operation, print what it did.
 
 pub mod apply;
+pub mod close;
+pub mod export;
 pub mod imports;
+pub mod invoices;
 pub mod rate;

@@ -1,0 +1,95 @@
+//! Looking at frozen invoices.
+
+use domain::Programme;
+use kernel::{Error, Month, Result};
+use store::InvoiceRow;
+
+use crate::{Ctx, facts};
+
+/// Which invoices are meant; what is left out does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct InvoiceFilter {
+    /// The billed month.
+    pub month: Option<Month>,
+    /// The seller's key.
+    pub seller: Option<String>,
+    /// The buyer's key.
+    pub buyer: Option<String>,
+    /// The number.
+    pub number: Option<String>,
+}
+
+/// An invoice and whose it is.
+#[derive(Debug, Clone)]
+pub struct Invoice {
+    /// What is frozen.
+    pub row: InvoiceRow,
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
+}
+
+/// The invoices that fit, by month, seller and buyer.
+pub async fn list(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<Invoice>> {
+    let mut tx = ctx.read().await?;
+    let programme = facts::programme(&mut tx, i64::MAX).await?;
+    let invoices = tx.invoices().await?;
+    Ok(matching(&programme, invoices, filter))
+}
+
+/// The one invoice that fits.
+///
+/// # Errors
+/// Where there is none, or more than one.
+pub async fn find(ctx: Ctx<'_>, number: &str, seller: Option<&str>) -> Result<Invoice> {
+    let filter = InvoiceFilter {
+        number: Some(number.to_owned()),
+        seller: seller.map(str::to_owned),
+        ..InvoiceFilter::default()
+    };
+    let mut found = list(ctx, &filter).await?;
+    match (found.pop(), found.pop()) {
+        (Some(invoice), None) => Ok(invoice),
+        (None, _) => Err(Error::NotFound { kind: "invoice", id: number.to_owned() }),
+        (Some(a), Some(b)) => Err(Error::conflict(format!(
+            "{number} is an invoice of {} and of {}; say which with --seller",
+            b.seller, a.seller
+        ))),
+    }
+}
+
+/// The document of an invoice, as it was frozen.
+pub fn document(ctx: Ctx<'_>, invoice: &Invoice) -> Result<documents::invoice::InvoiceDocument> {
+    let path = format!("{}/{}/{}/invoice.json", invoice.row.month, invoice.seller, invoice.buyer);
+    let file = ctx.installation.documents().join(path);
+    let json = std::fs::read(&file).map_err(Error::file(&file))?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Error::conflict(format!("{} has been changed: {error}", file.display())))
+}
+
+fn matching(
+    programme: &Programme,
+    invoices: Vec<InvoiceRow>,
+    filter: &InvoiceFilter,
+) -> Vec<Invoice> {
+    let fits = |wish: &Option<String>, value: &str| wish.as_deref().is_none_or(|w| w == value);
+    let mut found: Vec<Invoice> = invoices
+        .into_iter()
+        .map(|row| Invoice {
+            seller: programme.key_of(row.seller),
+            buyer: programme.key_of(row.buyer),
+            row,
+        })
+        .filter(|invoice| {
+            filter.month.is_none_or(|month| month == invoice.row.month)
+                && fits(&filter.seller, &invoice.seller)
+                && fits(&filter.buyer, &invoice.buyer)
+                && fits(&filter.number, &invoice.row.number)
+        })
+        .collect();
+    found.sort_by(|a, b| {
+        (a.row.month, &a.seller, &a.buyer).cmp(&(b.row.month, &b.seller, &b.buyer))
+    });
+    found
+}
