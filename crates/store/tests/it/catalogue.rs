@@ -50,7 +50,7 @@ async fn segments_are_found_by_service_time_and_by_when_they_were_known() {
         corrections: 0,
         row_groups: vec![(4, 0, u64::MAX >> 1), (5, 1, 2)],
     };
-    let segments = vec![segment("a", 100, 200), segment("b", 150, 300), segment("c", 300, 400)];
+    let segments = vec![segment("a", 100, 200), segment("c", 300, 400)];
     let waiting = |root: &str| WaitingCorrection {
         root_key: root.into(),
         event_key: format!("correction of {root}"),
