@@ -70,6 +70,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  skyhandel export --period 2026-10 --to october\n  \
         skyhandel export --period 2026-10 --to october-acme --buyer acme --format parquet")]
     Export(ExportArgs),
+    /// Prove an exported folder from its files alone: recompute every amount, check every tie.
+    #[command(after_help = "Exits with 1 and names file and line where something does not tie \
+        out.\n\nExample:\n  skyhandel verify october")]
+    Verify(VerifyArgs),
     /// Print the JSON schema of programme files.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
     Schema,
@@ -228,4 +232,13 @@ pub struct ExportArgs {
     /// Only what this organisation buys.
     #[arg(long)]
     pub buyer: Option<Key>,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The exported folder.
+    pub folder: PathBuf,
+    /// How many workers; one a core if left out.
+    #[arg(long)]
+    pub workers: Option<usize>,
 }

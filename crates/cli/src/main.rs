@@ -45,6 +45,10 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             clap_complete::generate(*shell, &mut command, "skyhandel", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Verify(args) => {
+            let workers = args.workers.unwrap_or_else(app::workers);
+            return commands::verify::run(&args.folder, workers, output);
+        }
         Command::Init => Installation::init(data).await?,
         _ => Installation::open(data).await?,
     };
@@ -68,7 +72,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Close(args) => commands::close::run(ctx, args, output).await?,
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
-        Command::Schema | Command::Completions { .. } => {}
+        Command::Schema | Command::Completions { .. } | Command::Verify(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

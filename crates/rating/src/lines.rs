@@ -40,12 +40,14 @@ impl Extent {
         Self { whole: self.whole.max(other.whole), scale: self.scale.max(other.scale) }
     }
 
-    /// The decimal type that holds such numbers. Where 38 digits do not suffice, decimals go: the
-    /// lines are then rounded half even, and the group's residue line makes up for it.
-    pub fn decimal(self) -> Decimal {
+    /// The decimal type that holds such numbers with at most so many decimals. Where those do not
+    /// suffice, the lines are rounded half even, and the group's residue line makes up for it.
+    pub fn decimal(self, decimals_max: u8) -> Decimal {
         let whole = self.whole.min(DIGITS_MAX);
-        let scale = self.scale.min(DIGITS_MAX - whole);
-        Decimal { precision: (whole + scale).max(1), scale }
+        let scale = self.scale.min(decimals_max).min(DIGITS_MAX - whole);
+        // Rounding up can take one more digit.
+        let carry = u8::from(scale < self.scale);
+        Decimal { precision: (whole + scale + carry).clamp(1, DIGITS_MAX), scale }
     }
 }
 
@@ -319,12 +321,17 @@ pub struct LineFormat {
 impl LineFormat {
     /// The format of a book's lines of measured extents, in batches of so many rows.
     pub fn new(book: &RateBook, extents: &LineExtents, rows_per_batch: usize) -> Self {
-        let quantity = extents.quantity.decimal();
+        let quantity = extents.quantity.decimal(DIGITS_MAX);
         let amounts = (0..book.depth()).map(|at| {
             let Extent { whole, scale } = extents.amounts.get(at).copied().unwrap_or_default();
-            Extent { whole, scale: scale + quantity.scale }.decimal()
+            Extent { whole, scale: scale + quantity.scale }
         });
-        let amounts: Vec<Decimal> = amounts.collect();
+        let amounts: Vec<Extent> = amounts.collect();
+        // One limit for all edges, so that whoever checks a file needs to know only one.
+        let widest = amounts.iter().map(|amount| amount.whole).max().unwrap_or_default();
+        let decimals_max = (DIGITS_MAX - 1).saturating_sub(widest);
+        let amounts: Vec<Decimal> =
+            amounts.into_iter().map(|amount| amount.decimal(decimals_max)).collect();
         let runs_of = |values: DataType| {
             DataType::RunEndEncoded(
                 Arc::new(Field::new("run_ends", DataType::Int32, false)),

@@ -16,7 +16,7 @@ use crate::frozen::{groups_name, read_groups};
 use crate::naming::Naming;
 
 /// The columns of `prices.csv`.
-const PRICES: [&str; 19] = [
+const PRICES: [&str; 22] = [
     "PriceList",
     "MeterId",
     "MeterName",
@@ -25,7 +25,10 @@ const PRICES: [&str; 19] = [
     "MeterRegion",
     "Unit",
     "ProductId",
+    "ProductName",
     "SkuId",
+    "SkuName",
+    "PublisherName",
     "EffectiveFrom",
     "EffectiveUntil",
     "Tier",
@@ -189,7 +192,10 @@ impl<'a> PriceLists<'a> {
                         product.region,
                         product.unit,
                         product.product_id,
+                        product.product_name(),
                         product.sku_id,
+                        product.sku_name(),
+                        product.publisher,
                         &instant(from),
                         &instant(until),
                         &at.to_string(),

@@ -6,3 +6,4 @@ pub mod export;
 pub mod imports;
 pub mod invoices;
 pub mod rate;
+pub mod verify;

@@ -1,0 +1,548 @@
+//! The daily rated usage file: every row is recomputed, and every group of rows adds up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bigdecimal::{BigDecimal, Zero};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use crate::chain::Paths;
+use crate::edge::Edge;
+use crate::fault::Faults;
+use crate::fill::{Bucket, TierTotal, fill};
+use crate::folder::Folder;
+use crate::number;
+use crate::prices::{MeterPrices, Price, Stated};
+use crate::table::{Row, Table};
+
+/// The columns, and what is to be expected of each.
+const COLUMNS: &[(&str, Expect)] = &[
+    ("PartnerId", Expect::Same),
+    ("PartnerName", Expect::Same),
+    ("CustomerId", Expect::Same),
+    ("CustomerName", Expect::Same),
+    ("CustomerDomainName", Expect::Same),
+    ("CustomerCountry", Expect::Same),
+    ("MpnId", Expect::Same),
+    ("Tier2MpnId", Expect::Same),
+    ("InvoiceNumber", Expect::Same),
+    ("ProductId", Expect::Same),
+    ("SkuId", Expect::Same),
+    ("AvailabilityId", Expect::Same),
+    ("SkuName", Expect::Same),
+    ("ProductName", Expect::Same),
+    ("PublisherName", Expect::Same),
+    ("PublisherId", Expect::Same),
+    ("SubscriptionDescription", Expect::Same),
+    ("SubscriptionId", Expect::Same),
+    ("ChargeStartDate", Expect::Same),
+    ("ChargeEndDate", Expect::Same),
+    ("UsageDate", Expect::Row),
+    ("MeterType", Expect::Same),
+    ("MeterCategory", Expect::Same),
+    ("MeterId", Expect::Same),
+    ("MeterSubCategory", Expect::Same),
+    ("MeterName", Expect::Same),
+    ("MeterRegion", Expect::Same),
+    ("Unit", Expect::Same),
+    ("ResourceLocation", Expect::Resource),
+    ("ConsumedService", Expect::Resource),
+    ("ResourceGroup", Expect::Resource),
+    ("ResourceURI", Expect::Resource),
+    ("ChargeType", Expect::Row),
+    ("UnitPrice", Expect::Row),
+    ("Quantity", Expect::Row),
+    ("UnitType", Expect::Same),
+    ("BillingPreTaxTotal", Expect::Row),
+    ("BillingCurrency", Expect::Same),
+    ("PricingPreTaxTotal", Expect::Row),
+    ("PricingCurrency", Expect::Row),
+    ("ServiceInfo1", Expect::Resource),
+    ("ServiceInfo2", Expect::Resource),
+    ("Tags", Expect::Resource),
+    ("AdditionalInfo", Expect::Resource),
+    ("EffectiveUnitPrice", Expect::Row),
+    ("PCToBCExchangeRate", Expect::Row),
+    ("PCToBCExchangeRateDate", Expect::Row),
+    ("EntitlementId", Expect::Resource),
+    ("EntitlementDescription", Expect::Resource),
+    ("PartnerEarnedCreditPercentage", Expect::Same),
+    ("CreditPercentage", Expect::Same),
+    ("CreditType", Expect::Same),
+    ("BenefitOrderId", Expect::Same),
+    ("BenefitId", Expect::Same),
+    ("BenefitType", Expect::Same),
+];
+
+/// What is expected of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// The same in every row of a subscription and meter.
+    Same,
+    /// What the source said of the resource: the same on every edge.
+    Resource,
+    /// Checked row by row.
+    Row,
+}
+
+const SUBSCRIPTION: usize = 17;
+const USAGE_DATE: usize = 20;
+const METER: usize = 23;
+const CHARGE_TYPE: usize = 32;
+const QUANTITY: usize = 34;
+const BILLING: usize = 36;
+const PRICING: usize = 38;
+/// Where a row states its price.
+const STATED: [usize; 5] = [33, 44, 39, 45, 46];
+
+/// A group of rows: what an invoice line must say.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    pub subscription: &'a str,
+    pub meter: &'a MeterPrices,
+    pub total: TierTotal,
+}
+
+/// What the file came to.
+#[derive(Debug, Default)]
+pub(crate) struct Daily<'a> {
+    pub groups: Vec<Group<'a>>,
+    pub rated_lines: u64,
+    pub rounding_lines: u64,
+    pub usage: HashMap<String, (u64, [u8; 32])>,
+}
+
+/// The names of the columns.
+pub(crate) fn columns() -> Vec<&'static str> {
+    COLUMNS.iter().map(|(name, _)| *name).collect()
+}
+
+/// What a row says was used, wherever it is billed.
+pub(crate) fn used(row: &Row) -> impl Iterator<Item = &str> {
+    let resource = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
+    let columns = [SUBSCRIPTION, METER, USAGE_DATE, QUANTITY].into_iter();
+    columns.chain(resource.map(|(at, _)| at)).map(|at| row.cell(at))
+}
+
+/// The subscription of a row of usage; none of a row that makes up for rounding.
+pub(crate) fn usage_of(row: &Row) -> Option<&str> {
+    (row.cell(CHARGE_TYPE) == "new").then(|| row.cell(SUBSCRIPTION))
+}
+
+/// Checks the daily file of an edge.
+pub(crate) fn check<'a>(
+    edge: &'a Edge<'a>,
+    folder: &Folder,
+    paths: &'a Paths<'_>,
+    faults: &mut Faults,
+) -> Daily<'a> {
+    let Some(path) = folder.table(&edge.place, "daily-rated-usage") else {
+        return Daily::default();
+    };
+    let mut check = Check {
+        edge,
+        folder,
+        paths,
+        path,
+        days: period_days(folder),
+        done: HashSet::new(),
+        run: None,
+        daily: Daily::default(),
+        hash: Sha256::new(),
+        hashed: 0,
+    };
+    if let Err((line, reason)) = check.rows(faults) {
+        faults.add(&check.path, Some(line), reason);
+    }
+    check.end_run(faults);
+    check.end_subscription();
+    check.daily
+}
+
+/// The first and the last day of the month, where they can be told.
+fn period_days(folder: &Folder) -> Option<(Date, Date)> {
+    let zone = TimeZone::get(&folder.certificate.zone).ok()?;
+    let start: Timestamp = folder.certificate.period_start.parse().ok()?;
+    let end: Timestamp = folder.certificate.period_end.parse().ok()?;
+    let last = Timestamp::from_microsecond(end.as_microsecond() - 1).ok()?;
+    Some((start.to_zoned(zone.clone()).date(), last.to_zoned(zone).date()))
+}
+
+struct Check<'a, 'f> {
+    edge: &'a Edge<'a>,
+    folder: &'f Folder,
+    paths: &'a Paths<'a>,
+    path: String,
+    days: Option<(Date, Date)>,
+    done: HashSet<String>,
+    run: Option<Run<'a>>,
+    daily: Daily<'a>,
+    hash: Sha256,
+    hashed: u64,
+}
+
+/// The rows of one subscription and meter.
+struct Run<'a> {
+    subscription: &'a str,
+    meter: &'a MeterPrices,
+    expected: Vec<String>,
+    first_line: u64,
+    buckets: BTreeMap<Vec<usize>, Bucket>,
+    /// What the last row stated, and which prices state the same.
+    last: Option<(String, Stated, Vec<usize>)>,
+    rounding: Vec<(u64, Stated, BigDecimal)>,
+}
+
+impl Check<'_, '_> {
+    fn rows(&mut self, faults: &mut Faults) -> Result<(), (u64, String)> {
+        let names = columns();
+        let table = Table::open(&self.folder.root.join(&self.path), &names);
+        let mut table = table.map_err(|reason| (1, reason))?;
+        let mut row = Row::default();
+        while table.next(&mut row)? {
+            let same = self.run.as_ref().is_some_and(|run| {
+                run.subscription == row.cell(SUBSCRIPTION) && run.meter.meter == row.cell(METER)
+            });
+            if !same && !self.begin_run(&row, faults) {
+                continue;
+            }
+            self.row(&row, faults);
+        }
+        Ok(())
+    }
+
+    fn fault(&self, faults: &mut Faults, line: u64, reason: impl Into<String>) {
+        faults.add(&self.path, Some(line), reason);
+    }
+
+    /// Rows of another subscription or meter begin. Says whether these are known.
+    fn begin_run(&mut self, row: &Row, faults: &mut Faults) -> bool {
+        let before = self.run.as_ref().map(|run| (run.subscription, run.meter.meter.clone()));
+        self.end_run(faults);
+        let id = row.cell(SUBSCRIPTION);
+        match before {
+            Some((subscription, meter)) if subscription == id => {
+                if meter.as_str() >= row.cell(METER) {
+                    self.fault(faults, row.line, "its meter does not follow the one before");
+                }
+            }
+            _ => {
+                self.end_subscription();
+                if !self.done.insert(id.to_owned()) {
+                    self.fault(faults, row.line, format!("subscription {id} has rows further up"));
+                }
+            }
+        }
+        let Some((id, subscription)) = self.edge.subscriptions.by_id.get_key_value(id) else {
+            let reason = format!("subscription {id} is not in {}", self.edge.subscriptions.path);
+            self.fault(faults, row.line, reason);
+            return false;
+        };
+        let Some(meter) = self.edge.prices.of(&subscription.list, row.cell(METER)) else {
+            let reason = format!("meter {} is not in {}", row.cell(METER), self.edge.prices.path);
+            self.fault(faults, row.line, reason);
+            return false;
+        };
+        self.run = Some(Run {
+            subscription: id,
+            meter,
+            expected: self.expected(id, meter),
+            first_line: row.line,
+            buckets: BTreeMap::new(),
+            last: None,
+            rounding: Vec::new(),
+        });
+        true
+    }
+
+    /// What the columns must say that are the same in every row.
+    fn expected(&self, id: &str, meter: &MeterPrices) -> Vec<String> {
+        let names = self.paths.names(self.edge, id);
+        let certificate = &self.folder.certificate;
+        let [
+            name,
+            category,
+            subcategory,
+            region,
+            unit,
+            product,
+            product_name,
+            sku,
+            sku_name,
+            publisher,
+        ] = &meter.product;
+        let value = |column: &str| match column {
+            "PartnerId" => names.partner.tenant_id.as_str(),
+            "PartnerName" => &names.partner.name,
+            "MpnId" => names.partner.mpn(),
+            "Tier2MpnId" => names.reseller_mpn,
+            "CustomerId" => &names.subscription.customer[0],
+            "CustomerName" => &names.subscription.customer[1],
+            "CustomerDomainName" => &names.subscription.customer[2],
+            "CustomerCountry" => &names.subscription.customer[3],
+            "InvoiceNumber" => &self.edge.certified.invoice,
+            "ProductId" => product,
+            "ProductName" => product_name,
+            "SkuId" => sku,
+            "SkuName" => sku_name,
+            "PublisherName" => publisher,
+            "SubscriptionId" => id,
+            "SubscriptionDescription" => &names.subscription.name,
+            "ChargeStartDate" => &certificate.period_start,
+            "ChargeEndDate" => &certificate.period_end,
+            "MeterType" | "Unit" | "UnitType" => unit,
+            "MeterId" => &meter.meter,
+            "MeterName" => name,
+            "MeterCategory" => category,
+            "MeterSubCategory" => subcategory,
+            "MeterRegion" => region,
+            "BillingCurrency" => &self.edge.certified.currency,
+            "PartnerEarnedCreditPercentage" | "CreditPercentage" => "0",
+            "CreditType" => "Credit Not Applied",
+            _ => "",
+        };
+        COLUMNS.iter().map(|(column, _)| value(column).to_owned()).collect()
+    }
+
+    fn row(&mut self, row: &Row, faults: &mut Faults) {
+        let Some(run) = &mut self.run else { return };
+        let at = (self.path.as_str(), Some(row.line));
+        for (column, (name, expect)) in COLUMNS.iter().enumerate() {
+            if *expect == Expect::Same && row.cell(column) != run.expected[column] {
+                faults.same(at, name, row.cell(column), &run.expected[column]);
+            }
+        }
+        let checked = match row.cell(CHARGE_TYPE) {
+            "new" => {
+                self.daily.rated_lines += 1;
+                self.hashed += 1;
+                for cell in used(row) {
+                    self.hash.update((cell.len() as u64).to_le_bytes());
+                    self.hash.update(cell);
+                }
+                run.usage(row, self.edge, self.days)
+            }
+            "roundingAdjustment" => {
+                self.daily.rounding_lines += 1;
+                run.rounding(row)
+            }
+            other => Err(format!("ChargeType is {other:?}; usage is \"new\"")),
+        };
+        if let Err(reason) = checked {
+            faults.add(&self.path, Some(row.line), reason);
+        }
+    }
+
+    fn end_run(&mut self, faults: &mut Faults) {
+        let Some(run) = self.run.take() else { return };
+        let buckets: Vec<Bucket> = run.buckets.values().cloned().collect();
+        match fill(&run.meter.prices, &buckets) {
+            Ok(totals) => {
+                for (line, reason) in run.check_rounding(self.edge, &totals, &buckets) {
+                    faults.add(&self.path, Some(line), reason);
+                }
+                self.daily.groups.extend(totals.into_iter().map(|total| Group {
+                    subscription: run.subscription,
+                    meter: run.meter,
+                    total,
+                }));
+            }
+            Err(reason) => {
+                let reason = format!(
+                    "the rows of meter {} of subscription {} from here on: {reason}",
+                    run.meter.meter, run.subscription
+                );
+                faults.add(&self.path, Some(run.first_line), reason);
+            }
+        }
+    }
+
+    fn end_subscription(&mut self) {
+        if let Some(hash) = (self.hashed > 0).then(|| self.hash.finalize_reset())
+            && let Some(group) = self.daily.groups.last()
+        {
+            self.daily.usage.insert(group.subscription.to_owned(), (self.hashed, hash.into()));
+        }
+        self.hashed = 0;
+    }
+}
+
+impl Run<'_> {
+    /// A row of usage: which prices it can have, and what it comes to by them.
+    fn usage(
+        &mut self,
+        row: &Row,
+        edge: &Edge<'_>,
+        days: Option<(Date, Date)>,
+    ) -> Result<(), String> {
+        if !self.rounding.is_empty() {
+            return Err("usage follows a row that makes up for rounding".into());
+        }
+        let quantity = decimal(row, QUANTITY)?;
+        let stated: Stated = STATED.map(|at| row.cell(at).to_owned());
+        let date = row.cell(USAGE_DATE);
+        let known = self.last.as_ref().is_some_and(|(day, said, _)| day == date && *said == stated);
+        if !known {
+            let candidates = self.candidates(date, &stated, days)?;
+            self.last = Some((date.to_owned(), stated, candidates));
+        }
+        let Some((_, _, candidates)) = &self.last else { return Ok(()) };
+        let price = &self.meter.prices[candidates[0]];
+        let pricing = &quantity * &price.effective;
+        let billing = &pricing * &price.rate;
+        let billing = number::half_even(&billing, edge.certified.billing_decimals);
+        let pricing = number::half_even(&pricing, edge.certified.pricing_decimals);
+        let (stated_pricing, stated_billing) = (decimal(row, PRICING)?, decimal(row, BILLING)?);
+        let bucket = self.buckets.entry(candidates.clone()).or_insert_with(|| Bucket {
+            candidates: candidates.clone(),
+            quantity: BigDecimal::zero(),
+            billed: BigDecimal::zero(),
+        });
+        bucket.quantity += &quantity;
+        bucket.billed += &stated_billing;
+        for (what, found, expected) in [
+            ("PricingPreTaxTotal", stated_pricing, pricing),
+            ("BillingPreTaxTotal", stated_billing, billing),
+        ] {
+            if found != expected {
+                return Err(format!(
+                    "{what} is {}; {} units at {} {} and rate {} come to {}",
+                    number::trimmed(&found),
+                    number::trimmed(&quantity),
+                    price.stated[1],
+                    price.stated[2],
+                    price.stated[3],
+                    number::trimmed(&expected),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The prices that were in force on a day of the month and state the same.
+    fn candidates(
+        &self,
+        date: &str,
+        stated: &Stated,
+        days: Option<(Date, Date)>,
+    ) -> Result<Vec<usize>, String> {
+        let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
+        let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
+        if days.is_some_and(|(first, last)| day < first || last < day) {
+            return Err(format!("UsageDate {day} is not in the month"));
+        }
+        let in_force = |price: &Price| price.days.0 <= day && day <= price.days.1;
+        let prices = self.meter.prices.iter().enumerate();
+        let found: Vec<usize> = prices
+            .filter(|(_, price)| in_force(price) && price.stated == *stated)
+            .map(|(at, _)| at)
+            .collect();
+        if found.is_empty() {
+            return Err(format!(
+                "no price of meter {} says on {day}: UnitPrice {}, EffectiveUnitPrice {}, \
+                 PricingCurrency {}, PCToBCExchangeRate {} of {:?}",
+                self.meter.meter, stated[0], stated[1], stated[2], stated[3], stated[4]
+            ));
+        }
+        Ok(found)
+    }
+
+    /// A row that makes up for rounding: an amount and nothing else.
+    fn rounding(&mut self, row: &Row) -> Result<(), String> {
+        let amount = decimal(row, BILLING)?;
+        let stated = STATED.map(|at| row.cell(at).to_owned());
+        self.rounding.push((row.line, stated, amount));
+        let plain = [(USAGE_DATE, ""), (QUANTITY, "0"), (PRICING, "0")];
+        let resource = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
+        for (at, expected) in plain.into_iter().chain(resource.map(|(at, _)| (at, ""))) {
+            if row.cell(at) != expected {
+                return Err(format!(
+                    "{} is {:?} in a row that makes up for rounding; it should be {expected:?}",
+                    COLUMNS[at].0,
+                    row.cell(at)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rounding rows are what is missing from the rows of each tier to the invoice line, in order.
+    fn check_rounding(
+        &self,
+        edge: &Edge<'_>,
+        totals: &[TierTotal],
+        buckets: &[Bucket],
+    ) -> Vec<(u64, String)> {
+        let mut wrong = Vec::new();
+        if totals.iter().any(|total| total.billed.is_none()) {
+            // Rows that can belong to several tiers: all of them together.
+            let billed: BigDecimal = buckets.iter().map(|bucket| &bucket.billed).sum();
+            let rounding: BigDecimal = self.rounding.iter().map(|(.., amount)| amount).sum();
+            let due: BigDecimal = totals.iter().map(|total| edge.rounded(&total.exact)).sum();
+            if billed + &rounding != due {
+                let line = self.rounding.first().map_or(self.first_line, |(line, ..)| *line);
+                wrong.push((line, "the rows do not add up to the invoice lines".to_owned()));
+            }
+            return wrong;
+        }
+        let mut found = self.rounding.iter();
+        for total in totals {
+            let billed = total.billed.clone().unwrap_or_default();
+            let residue = edge.rounded(&total.exact) - &billed;
+            if residue.is_zero() {
+                continue;
+            }
+            let expected = stated_of(self.meter, total, &billed, &edge.certified.currency);
+            match found.next() {
+                Some((_, stated, amount)) if *amount == residue && *stated == expected => {}
+                Some((line, stated, amount)) => wrong.push((
+                    *line,
+                    format!(
+                        "makes up for {} at {stated:?}; tier {} needs {} at {expected:?}",
+                        number::trimmed(amount),
+                        total.tier,
+                        number::trimmed(&residue)
+                    ),
+                )),
+                None => wrong.push((
+                    self.first_line,
+                    format!(
+                        "the rows of meter {} in tier {} from here on need a row that makes up for {}",
+                        self.meter.meter,
+                        total.tier,
+                        number::trimmed(&residue)
+                    ),
+                )),
+            }
+        }
+        wrong.extend(found.map(|(line, ..)| (*line, "makes up for nothing".to_owned())));
+        wrong
+    }
+}
+
+/// How a tier states its price: as it is, or the average where it had several.
+pub(crate) fn stated_of(
+    meter: &MeterPrices,
+    total: &TierTotal,
+    amount: &BigDecimal,
+    currency: &str,
+) -> Stated {
+    let mut stated = total.used.iter().map(|at| &meter.prices[*at].stated);
+    let first = stated.next();
+    match first {
+        Some(first) if stated.all(|other| other == first) => first.clone(),
+        _ => {
+            let average = number::quotient(amount, &total.quantity, 15).unwrap_or_default();
+            let average = number::trimmed(&average);
+            [average.clone(), average, currency.to_owned(), "1".to_owned(), String::new()]
+        }
+    }
+}
+
+fn decimal(row: &Row, at: usize) -> Result<BigDecimal, String> {
+    let text = row.cell(at);
+    number::parse_trimmed(text)
+        .ok_or_else(|| format!("{} is {text:?}: not a number", COLUMNS[at].0))
+}

@@ -1,0 +1,285 @@
+//! The folder as a whole: its certificate, and every file with its size and hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::fault::Faults;
+
+/// The name of the certificate's file.
+const CERTIFICATE: &str = "certificate.json";
+/// The format that is understood.
+const FORMAT: &str = "skyhandel-certificate-1";
+/// The largest JSON document that is read, in bytes.
+const JSON_MAX: u64 = 256 << 20;
+
+/// The certificate, field by field in its order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    pub format: String,
+    pub programme: String,
+    pub period: String,
+    pub period_start: String,
+    pub period_end: String,
+    pub zone: String,
+    pub issue_date: String,
+    pub policy: String,
+    pub engine_version: u32,
+    pub rate_book: String,
+    pub seller: Option<String>,
+    pub buyer: Option<String>,
+    pub books: Vec<String>,
+    pub derivations: Vec<String>,
+    pub edges: Vec<CertifiedEdge>,
+    pub files: Vec<CertifiedFile>,
+    pub sha256: String,
+}
+
+/// An edge of the certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertifiedEdge {
+    pub seller: String,
+    pub buyer: String,
+    pub invoice: String,
+    pub currency: String,
+    pub rounding: String,
+    pub net: String,
+    pub lines: u64,
+    pub rated_lines: u64,
+    pub rounding_lines: u64,
+    pub billing_decimals: u8,
+    pub pricing_decimals: u8,
+}
+
+/// A file of the certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertifiedFile {
+    pub path: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// A folder with a certificate that can be read.
+pub(crate) struct Folder {
+    pub root: PathBuf,
+    pub certificate: Certificate,
+    text: String,
+    present: BTreeSet<String>,
+}
+
+impl Folder {
+    /// Reads the certificate and compares it with the files; none where there is nothing to
+    /// compare with.
+    pub fn open(root: &Path, faults: &mut Faults) -> Option<Self> {
+        let text = read_text(&root.join(CERTIFICATE))
+            .map_err(|reason| faults.add(CERTIFICATE, None, reason))
+            .ok()?;
+        let certificate: Certificate = serde_json::from_str(&text)
+            .map_err(|error| {
+                let line = Some(error.line() as u64);
+                faults.add(CERTIFICATE, line, error.to_string());
+            })
+            .ok()?;
+        let mut present = BTreeSet::new();
+        if let Err(reason) = collect(root, "", &mut present) {
+            faults.add(".", None, reason);
+        }
+        let folder = Self { root: root.to_owned(), certificate, text, present };
+        folder.check_certificate(faults);
+        folder.check_files(faults);
+        Some(folder)
+    }
+
+    /// The line of the certificate in which a text first occurs.
+    pub fn certificate_line(&self, needle: &str) -> Option<u64> {
+        line_of(&self.text, needle)
+    }
+
+    /// A fault of the certificate, at the line with a text.
+    pub fn certificate_fault(&self, faults: &mut Faults, needle: &str, reason: impl Into<String>) {
+        faults.add(CERTIFICATE, self.certificate_line(needle), reason);
+    }
+
+    /// The path of a file below the period.
+    pub fn path(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.certificate.period)
+    }
+
+    /// The table of a name in any of its forms.
+    pub fn table(&self, place: &str, name: &str) -> Option<String> {
+        ["csv", "csv.gz", "parquet"]
+            .into_iter()
+            .map(|form| format!("{place}/{name}.{form}"))
+            .find(|path| self.present.contains(path))
+    }
+
+    fn check_certificate(&self, faults: &mut Faults) {
+        let certificate = &self.certificate;
+        let at = |needle: &str| (CERTIFICATE, self.certificate_line(needle));
+        faults.same(at("\"format\""), "format", &certificate.format, FORMAT);
+        faults.same(at("\"policy\""), "policy", &certificate.policy, "exact");
+        match pretty(certificate) {
+            Some(text) if text == self.text => {}
+            Some(text) => {
+                let differs = text.lines().zip(self.text.lines()).position(|(a, b)| a != b);
+                let line = differs.map(|at| at as u64 + 1);
+                faults.add(CERTIFICATE, line, "is not written in the certificate's form");
+            }
+            None => faults.add(CERTIFICATE, None, "cannot be written again"),
+        }
+        let unsigned = Certificate { sha256: String::new(), ..certificate.clone() };
+        let hash = pretty(&unsigned).map(|text| hex(&Sha256::digest(text)));
+        if hash.as_ref() != Some(&certificate.sha256) {
+            let line = line_of(&self.text, &format!("\"sha256\": \"{}\"", certificate.sha256));
+            faults.add(CERTIFICATE, line, "its own hash does not fit: it has been changed");
+        }
+    }
+
+    fn check_files(&self, faults: &mut Faults) {
+        let mut listed = BTreeSet::from([CERTIFICATE.to_owned()]);
+        for file in &self.certificate.files {
+            if !listed.insert(file.path.clone()) {
+                self.certificate_fault(
+                    faults,
+                    &file.path,
+                    format!("{} is listed twice", file.path),
+                );
+            }
+            if !self.present.contains(&file.path) {
+                faults.add(&file.path, None, "is missing");
+                continue;
+            }
+            match size_and_hash(&self.root.join(&file.path)) {
+                Ok((bytes, hash)) if bytes == file.bytes && hash == file.sha256 => {}
+                Ok((bytes, hash)) => {
+                    let reason = format!(
+                        "has been changed: {bytes} bytes with hash {hash}; the certificate says \
+                         {} bytes with hash {}",
+                        file.bytes, file.sha256
+                    );
+                    faults.add(&file.path, None, reason);
+                }
+                Err(reason) => faults.add(&file.path, None, reason),
+            }
+        }
+        let expected = self.expected();
+        for path in self.present.difference(&listed) {
+            faults.add(path, None, "is not in the certificate");
+        }
+        for path in self.present.iter().filter(|path| *path != CERTIFICATE) {
+            let known = expected.get(path.as_str()).copied();
+            let plain = ["csv", "csv.gz", "parquet"].iter().find_map(|form| {
+                path.strip_suffix(&format!(".{form}")).and_then(|stem| expected.get(stem))
+            });
+            if known.is_none() && plain.is_none() {
+                faults.add(path, None, "belongs to no edge of the certificate");
+            }
+        }
+        for (path, form) in expected {
+            let there = match form {
+                Form::Fixed => self.present.contains(&path),
+                Form::Table => {
+                    let (place, name) = path.rsplit_once('/').unwrap_or(("", &path));
+                    self.table(place, name).is_some()
+                }
+            };
+            if !there {
+                faults.add(&path, None, "is missing");
+            }
+        }
+    }
+
+    /// What must be there by the certificate's edges.
+    fn expected(&self) -> BTreeMap<String, Form> {
+        let mut expected = BTreeMap::new();
+        for edge in &self.certificate.edges {
+            let place = self.path(&format!("{}/{}", edge.seller, edge.buyer));
+            for name in ["invoice.json", "prices.csv", "subscriptions.csv"] {
+                expected.insert(format!("{place}/{name}"), Form::Fixed);
+            }
+            for name in ["reconciliation", "daily-rated-usage"] {
+                expected.insert(format!("{place}/{name}"), Form::Table);
+            }
+        }
+        for book in &self.certificate.books {
+            expected.insert(self.path(&format!("{book}/ledger.csv")), Form::Fixed);
+        }
+        for seller in &self.certificate.derivations {
+            expected.insert(self.path(&format!("{seller}/derivations.csv")), Form::Fixed);
+        }
+        expected
+    }
+}
+
+/// Whether a file has one form or comes in several.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Fixed,
+    Table,
+}
+
+/// A JSON document as the export writes it.
+pub(crate) fn pretty<T: Serialize>(document: &T) -> Option<String> {
+    serde_json::to_string_pretty(document).ok().map(|text| text + "\n")
+}
+
+/// The first line with a text, counted from one.
+pub(crate) fn line_of(text: &str, needle: &str) -> Option<u64> {
+    text.lines().position(|line| line.contains(needle)).map(|at| at as u64 + 1)
+}
+
+/// Reads a document, if it is of a size that one has.
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > JSON_MAX {
+        return Err(format!("has {size} bytes; {JSON_MAX} at most are read"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+fn collect(root: &Path, below: &str, found: &mut BTreeSet<String>) -> Result<(), String> {
+    let entries = std::fs::read_dir(root.join(below)).map_err(|error| error.to_string())?;
+    for entry in entries {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        if entry.path().is_dir() {
+            collect(root, &path, found)?;
+        } else {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+fn size_and_hash(path: &Path) -> Result<(u64, String), String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; 1 << 20], 0);
+    loop {
+        match file.read(&mut buffer).map_err(|error| error.to_string())? {
+            0 => return Ok((bytes, hex(&hash.finalize()))),
+            read => {
+                bytes += read as u64;
+                hash.update(&buffer[..read]);
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing into a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

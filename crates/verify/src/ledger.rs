@@ -1,0 +1,94 @@
+//! The ledger extracts: each invoice is in the books of its seller and of its buyer, once.
+
+use std::collections::BTreeMap;
+
+use crate::edge::Edge;
+use crate::fault::Faults;
+use crate::folder::Folder;
+use crate::table::{Row, Table};
+
+const COLUMNS: &[&str] =
+    &["EntryId", "PostedOn", "InvoiceNumber", "Reason", "Account", "Currency", "Debit", "Credit"];
+
+/// A posting as a row has it.
+type Posting = [String; 8];
+
+/// Compares every extract with the invoices.
+pub(crate) fn check(folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
+    for book in &folder.certificate.books {
+        let path = folder.path(&format!("{book}/ledger.csv"));
+        let mut expected: BTreeMap<(String, String), Posting> = BTreeMap::new();
+        for edge in edges {
+            for posting in postings(edge, book) {
+                expected.insert((posting[0].clone(), posting[4].clone()), posting);
+            }
+        }
+        if let Err((line, reason)) = rows(folder, &path, &mut expected, faults) {
+            faults.add(&path, line, reason);
+        }
+        for posting in expected.values() {
+            let [entry, .., account, _, _, _] = posting;
+            faults.add(&path, None, format!("entry {entry} has no posting on {account}"));
+        }
+    }
+}
+
+fn rows(
+    folder: &Folder,
+    path: &str,
+    expected: &mut BTreeMap<(String, String), Posting>,
+    faults: &mut Faults,
+) -> Result<(), (Option<u64>, String)> {
+    let table = Table::open(&folder.root.join(path), COLUMNS);
+    let mut table = table.map_err(|reason| (Some(1), reason))?;
+    let mut row = Row::default();
+    while table.next(&mut row).map_err(|(line, reason)| (Some(line), reason))? {
+        let key = (row.cell(0).to_owned(), row.cell(4).to_owned());
+        let Some(posting) = expected.remove(&key) else {
+            let reason = format!("entry {} posts on {} what no invoice does", key.0, key.1);
+            faults.add(path, Some(row.line), reason);
+            continue;
+        };
+        for (at, (column, expected)) in COLUMNS.iter().zip(&posting).enumerate() {
+            faults.same((path, Some(row.line)), column, row.cell(at), expected);
+        }
+    }
+    Ok(())
+}
+
+/// What an invoice posts in somebody's books: a claim and revenue, a cost and a debt.
+fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
+    let invoice = &edge.invoice.invoice;
+    let mut postings = Vec::new();
+    let mut entry = |side: &str, debit: String, credit: String| {
+        let amount = invoice.net.trim_start_matches('-').to_owned();
+        let negative = invoice.net.starts_with('-');
+        for (account, is_debit) in [(debit, !negative), (credit, negative)] {
+            let sides = if is_debit {
+                (amount.clone(), String::new())
+            } else {
+                (String::new(), amount.clone())
+            };
+            // Nothing is a debit of nothing.
+            let is_zero = amount.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+            let (debit, credit) = if is_zero { (amount.clone(), String::new()) } else { sides };
+            postings.push([
+                format!("{}/{side}", invoice.invoice_id),
+                invoice.issue_date.clone(),
+                invoice.number.clone(),
+                "invoice issued".to_owned(),
+                account,
+                invoice.currency.clone(),
+                debit,
+                credit,
+            ]);
+        }
+    };
+    if invoice.seller.key == book {
+        entry("seller", format!("receivable/{}", invoice.buyer.key), "revenue/usage".to_owned());
+    }
+    if invoice.buyer.key == book {
+        entry("buyer", "cost/usage".to_owned(), format!("payable/{}", invoice.seller.key));
+    }
+    postings
+}

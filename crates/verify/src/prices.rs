@@ -1,0 +1,239 @@
+//! The price list of an edge: what its buyer paid for each meter, when, in which tier.
+
+use std::collections::BTreeMap;
+
+use bigdecimal::{BigDecimal, Zero};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::fault::Faults;
+use crate::folder::Folder;
+use crate::number;
+use crate::table::{Row, Table};
+
+const COLUMNS: &[&str] = &[
+    "PriceList",
+    "MeterId",
+    "MeterName",
+    "MeterCategory",
+    "MeterSubCategory",
+    "MeterRegion",
+    "Unit",
+    "ProductId",
+    "ProductName",
+    "SkuId",
+    "SkuName",
+    "PublisherName",
+    "EffectiveFrom",
+    "EffectiveUntil",
+    "Tier",
+    "TierFrom",
+    "UnitPrice",
+    "EffectiveUnitPrice",
+    "PricingCurrency",
+    "PCToBCExchangeRate",
+    "PCToBCExchangeRateDate",
+    "PriceAdjustmentDescription",
+];
+
+/// What a meter is called: the columns from its name to its publisher.
+pub(crate) type Product = [String; 10];
+
+/// A price as rows state it: list price, effective price, currency, rate, day of the rate.
+pub(crate) type Stated = [String; 5];
+
+/// One tier of one interval.
+#[derive(Debug)]
+pub(crate) struct Price {
+    pub line: u64,
+    /// Number of the interval of the meter, from zero.
+    pub interval: usize,
+    pub tier: usize,
+    pub tier_from: BigDecimal,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    /// First and last day of the interval, in the programme's zone.
+    pub days: (Date, Date),
+    pub stated: Stated,
+    pub effective: BigDecimal,
+    pub rate: BigDecimal,
+    pub adjustment: String,
+}
+
+impl Price {
+    /// What one unit costs in the billed currency.
+    pub fn billed(&self) -> BigDecimal {
+        &self.effective * &self.rate
+    }
+}
+
+/// A meter of a price list.
+#[derive(Debug)]
+pub(crate) struct MeterPrices {
+    pub meter: String,
+    pub product: Product,
+    /// By interval and tier.
+    pub prices: Vec<Price>,
+}
+
+/// The price lists of an edge, by list and meter.
+#[derive(Debug, Default)]
+pub(crate) struct Prices {
+    pub path: String,
+    pub meters: BTreeMap<(String, String), MeterPrices>,
+}
+
+impl Prices {
+    /// Reads the prices of an edge that is billed in a currency.
+    pub fn load(folder: &Folder, place: &str, currency: &str, faults: &mut Faults) -> Self {
+        let path = format!("{place}/prices.csv");
+        let mut prices = Self { path: path.clone(), meters: BTreeMap::new() };
+        let mut table = match Table::open(&folder.root.join(&path), COLUMNS) {
+            Ok(table) => table,
+            Err(reason) => {
+                faults.add(&path, Some(1), reason);
+                return prices;
+            }
+        };
+        let zone = TimeZone::get(&folder.certificate.zone).unwrap_or_else(|error| {
+            folder.certificate_fault(faults, "\"zone\"", error.to_string());
+            TimeZone::UTC
+        });
+        let mut row = Row::default();
+        loop {
+            match table.next(&mut row) {
+                Ok(true) => {
+                    if let Err(reason) = prices.row(&row, &zone, currency) {
+                        faults.add(&path, Some(row.line), reason);
+                    }
+                }
+                Ok(false) => break,
+                Err((line, reason)) => {
+                    faults.add(&path, Some(line), reason);
+                    break;
+                }
+            }
+        }
+        prices.check(folder, faults);
+        prices
+    }
+
+    fn row(&mut self, row: &Row, zone: &TimeZone, currency: &str) -> Result<(), String> {
+        let number = |at: usize| {
+            let text = row.cell(at);
+            number::parse_trimmed(text)
+                .ok_or_else(|| format!("{} is {text:?}: not a number", COLUMNS[at]))
+        };
+        let instant = |at: usize| {
+            let text = row.cell(at);
+            let instant: Result<Timestamp, _> = text.parse();
+            instant
+                .ok()
+                .filter(|instant| instant.to_string() == text)
+                .ok_or_else(|| format!("{} is {text:?}: not an instant", COLUMNS[at]))
+        };
+        let (from, until) = (instant(12)?, instant(13)?);
+        if from >= until {
+            return Err("EffectiveUntil is not after EffectiveFrom".into());
+        }
+        let product: Product = std::array::from_fn(|at| row.cell(2 + at).to_owned());
+        let stated: Stated = std::array::from_fn(|at| row.cell(16 + at).to_owned());
+        let (effective, rate) = (number(17)?, number(19)?);
+        number(16)?;
+        check_rate(&stated, &rate, currency)?;
+        let key = (row.cell(0).to_owned(), row.cell(1).to_owned());
+        let meter = self.meters.entry(key).or_insert_with(|| MeterPrices {
+            meter: row.cell(1).to_owned(),
+            product: product.clone(),
+            prices: Vec::new(),
+        });
+        if meter.product != product {
+            return Err("names the meter otherwise than the row before".into());
+        }
+        let tier: usize = row.cell(14).parse().map_err(|_| "Tier is not a number".to_owned())?;
+        let tier_from = number(15)?;
+        let last = meter.prices.last();
+        let interval = match last {
+            Some(last) if (last.from, last.until) == (from, until) => last.interval,
+            Some(last) if last.until <= from => last.interval + 1,
+            Some(_) => return Err("its interval overlaps the one before".into()),
+            None => 0,
+        };
+        let above = last.filter(|last| last.interval == interval);
+        let in_order = match above {
+            Some(above) => tier == above.tier + 1 && tier_from > above.tier_from,
+            None => tier == 0 && tier_from.is_zero(),
+        };
+        if !in_order {
+            return Err("its tier does not follow the one before".into());
+        }
+        let day = |instant: Timestamp| instant.to_zoned(zone.clone()).date();
+        let last_instant = Timestamp::from_microsecond(until.as_microsecond() - 1).unwrap_or(until);
+        meter.prices.push(Price {
+            line: row.line,
+            interval,
+            tier,
+            tier_from,
+            from,
+            until,
+            days: (day(from), day(last_instant)),
+            stated,
+            effective,
+            rate,
+            adjustment: row.cell(21).to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Intervals lie in the month; one currency has one rate; a meter has one name.
+    fn check(&self, folder: &Folder, faults: &mut Faults) {
+        let bound = |text: &str| text.parse::<Timestamp>().ok();
+        let start = bound(&folder.certificate.period_start);
+        let end = bound(&folder.certificate.period_end);
+        let mut rates: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+        let mut names: BTreeMap<&str, &Product> = BTreeMap::new();
+        for meter in self.meters.values() {
+            if *names.entry(&meter.meter).or_insert(&meter.product) != &meter.product {
+                let line = meter.prices.first().map(|price| price.line);
+                faults.add(&self.path, line, "names the meter otherwise than another list");
+            }
+            for price in &meter.prices {
+                if start.is_some_and(|start| price.from < start)
+                    || end.is_some_and(|end| price.until > end)
+                {
+                    faults.add(&self.path, Some(price.line), "its interval is not in the month");
+                }
+                let [_, _, currency, rate, day] = &price.stated;
+                let first = *rates.entry(currency).or_insert((rate, day));
+                if first != (rate.as_str(), day.as_str()) {
+                    let reason = format!(
+                        "exchanges {currency} at {rate} of {day:?}; the rows before at {} of {:?}",
+                        first.0, first.1
+                    );
+                    faults.add(&self.path, Some(price.line), reason);
+                }
+            }
+        }
+    }
+
+    /// The prices of a meter on a list.
+    pub fn of(&self, list: &str, meter: &str) -> Option<&MeterPrices> {
+        self.meters.get(&(list.to_owned(), meter.to_owned()))
+    }
+}
+
+fn check_rate(stated: &Stated, rate: &BigDecimal, currency: &str) -> Result<(), String> {
+    let [_, _, pricing, text, day] = stated;
+    if pricing == currency {
+        return match (text.as_str(), day.as_str()) {
+            ("1", "") => Ok(()),
+            _ => Err("nothing is exchanged, so the rate must be 1 without a date".into()),
+        };
+    }
+    if *rate <= BigDecimal::zero() {
+        return Err("PCToBCExchangeRate must be above zero".into());
+    }
+    let is_day = day.strip_suffix("T00:00:00Z").is_some_and(|day| day.parse::<Date>().is_ok());
+    if is_day { Ok(()) } else { Err(format!("PCToBCExchangeRateDate is {day:?}: not a day")) }
+}
