@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use kernel::{Amount, Error, Money, Month, OrganisationId, Quantity, Result};
+use kernel::{
+    Amount, EXCHANGE_RATE_SCALE, Error, Money, Month, OrganisationId, Quantity, Result, Rounding,
+};
 use lake::ColumnarWriter;
 use lake::usage::Columns;
 use rating::{
-    EdgeIndex, Group, GroupPrice, LineExtents, LineFormat, MeterIndex, Output, RateBook, Rater,
-    SubscriptionIndex, Unpriced,
+    Edge, EdgeIndex, Group, GroupPrice, LineExtents, LineFormat, MeterIndex, Output, RateBook,
+    Rater, SubscriptionIndex, Unpriced,
 };
 
 use crate::Ctx;
@@ -38,6 +40,11 @@ pub struct EdgeTotal {
     pub groups: u64,
     /// What is to be paid before tax.
     pub net: Money,
+    /// What the seller itself pays for the same usage, by currency; nothing for the provider.
+    pub bought: Vec<Money>,
+    /// The difference in the edge's currency, at the edge's exchange rate; none where the seller
+    /// pays nothing, or in a currency that the agreement has no rate for.
+    pub margin: Option<Money>,
 }
 
 /// Usage without a price.
@@ -124,6 +131,8 @@ pub(crate) fn missing_prices(month: Month, missing: &[MissingPrice]) -> Error {
 pub(crate) struct Totals {
     /// By [`rating::EdgeIndex`]: lines, groups, minor units.
     pub edges: Vec<(u64, u64, i64)>,
+    /// By [`rating::EdgeIndex`]: what the seller pays for the same usage, by currency.
+    pub bought: Vec<Vec<Money>>,
     pub extents: LineExtents,
     pub unpriced: Vec<Unpriced>,
     /// The groups, where they are kept.
@@ -216,14 +225,20 @@ impl KeptGroups {
     }
 }
 
-struct TotalsOutput {
+struct TotalsOutput<'a> {
+    book: &'a RateBook,
     edges: Vec<(u64, u64, i64)>,
+    bought: Vec<Vec<Money>>,
     unpriced: Vec<Unpriced>,
     kept: Option<KeptGroups>,
 }
 
-impl Output for TotalsOutput {
+impl Output for TotalsOutput<'_> {
     fn group(&mut self, group: &Group) -> Result<()> {
+        let sold_on = self.book.path(group.subscription).get(usize::from(group.position) + 1);
+        if let Some(edge) = sold_on {
+            add(&mut self.bought[edge.get()], group.money)?;
+        }
         let (lines, groups, net) = &mut self.edges[group.edge.get()];
         *lines += group.lines;
         *groups += 1;
@@ -241,6 +256,15 @@ impl Output for TotalsOutput {
     fn lines(&mut self, _batch: RecordBatch) -> Result<()> {
         Ok(())
     }
+}
+
+/// Adds an amount to those of the same currency.
+fn add(amounts: &mut Vec<Money>, amount: Money) -> Result<()> {
+    match amounts.iter_mut().find(|sum| sum.currency() == amount.currency()) {
+        Some(sum) => *sum = sum.checked_add(amount)?,
+        None => amounts.push(amount),
+    }
+    Ok(())
 }
 
 /// Adds a month up.
@@ -266,7 +290,9 @@ pub(crate) fn totals_keeping(
     ctx.progress.begin("rating", Some(partitions as u64));
     let parts = in_parallel(workers, partitions, |index| {
         let mut out = TotalsOutput {
+            book,
             edges: vec![(0, 0, 0); book.edges().len()],
+            bought: vec![Vec::new(); book.edges().len()],
             unpriced: Vec::new(),
             kept: keep.then(KeptGroups::default),
         };
@@ -275,12 +301,19 @@ pub(crate) fn totals_keeping(
         Ok((out, extents))
     })?;
     ctx.progress.end();
-    let mut totals = Totals { edges: vec![(0, 0, 0); book.edges().len()], ..Totals::default() };
+    let mut totals = Totals {
+        edges: vec![(0, 0, 0); book.edges().len()],
+        bought: vec![Vec::new(); book.edges().len()],
+        ..Totals::default()
+    };
     for (part, extents) in parts {
         for (sum, part) in totals.edges.iter_mut().zip(part.edges) {
             let net = sum.2.checked_add(part.2);
             let net = net.ok_or_else(|| Error::invalid("amount", "is too large for a document"));
             *sum = (sum.0 + part.0, sum.1 + part.1, net?);
+        }
+        for (sums, part) in totals.bought.iter_mut().zip(part.bought) {
+            part.into_iter().try_for_each(|amount| add(sums, amount))?;
         }
         totals.extents.merge(&extents);
         totals.unpriced.extend(part.unpriced);
@@ -359,21 +392,43 @@ pub(crate) fn write_lines(
 
 /// What each edge with usage comes to.
 pub(crate) fn edge_totals(known: &Known, book: &RateBook, totals: &Totals) -> Vec<EdgeTotal> {
-    let edges = book.edges().iter().zip(&totals.edges);
+    let edges = book.edges().iter().zip(&totals.edges).zip(&totals.bought);
     let mut edges: Vec<EdgeTotal> = edges
-        .filter(|(_, (lines, ..))| *lines > 0)
-        .map(|(edge, (lines, groups, net))| EdgeTotal {
-            seller: edge.seller,
-            buyer: edge.buyer,
-            seller_key: known.programme.key_of(edge.seller),
-            buyer_key: known.programme.key_of(edge.buyer),
-            lines: *lines,
-            groups: *groups,
-            net: Money::new(*net, edge.currency),
+        .filter(|((_, (lines, ..)), _)| *lines > 0)
+        .map(|((edge, (lines, groups, net)), bought)| {
+            let net = Money::new(*net, edge.currency);
+            let mut bought = bought.clone();
+            bought.sort_by_key(|amount| amount.currency().code());
+            EdgeTotal {
+                seller: edge.seller,
+                buyer: edge.buyer,
+                seller_key: known.programme.key_of(edge.seller),
+                buyer_key: known.programme.key_of(edge.buyer),
+                lines: *lines,
+                groups: *groups,
+                net,
+                margin: margin(book, edge, net, &bought),
+                bought,
+            }
         })
         .collect();
     edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
     edges
+}
+
+/// What is left of a price after what the seller pays.
+fn margin(book: &RateBook, edge: &Edge, net: Money, bought: &[Money]) -> Option<Money> {
+    if bought.is_empty() {
+        return None;
+    }
+    let index = book.find_edge(edge.seller, edge.buyer)?;
+    bought.iter().try_fold(net, |left, paid| {
+        let rate = book.exchange(index, paid.currency())?;
+        let minor = i128::from(paid.minor()).checked_mul(rate.mantissa())?;
+        let decimals = paid.currency().minor_digits() + EXCHANGE_RATE_SCALE;
+        let exact = Amount::from_scaled(minor.checked_neg()?, decimals).ok()?;
+        left.checked_add(exact.round(Rounding::HalfEven, edge.currency).ok()?).ok()
+    })
 }
 
 /// Unpriced usage by edge, meter and reason.

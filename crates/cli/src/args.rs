@@ -40,6 +40,9 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a programme of our own from price sheet and usage to verified invoices at every tier.
+    #[command(after_help = "Example:\n  skyhandel demo --dir demo --no-serve")]
+    Demo(DemoArgs),
     /// Make a data folder.
     #[command(after_help = "Example:\n  skyhandel init --data skyhandel-data")]
     Init,
@@ -84,6 +87,23 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The folder: a new one, or that of an earlier demo, which is replaced.
+    #[arg(long, default_value = "skyhandel-demo")]
+    pub dir: PathBuf,
+    /// How many times as much usage as usual: about 200,000 lines each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub scale: u64,
+    /// What the made-up numbers depend on: the same seed gives the same documents.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// End when the documents are verified, without serving a portal. There is no portal yet, so
+    /// the demo ends there anyway.
+    #[arg(long)]
+    pub no_serve: bool,
 }
 
 #[derive(Debug, Args)]

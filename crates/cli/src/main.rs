@@ -3,6 +3,7 @@
 mod args;
 mod clock;
 mod commands;
+mod demo;
 mod output;
 mod progress;
 
@@ -45,6 +46,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             clap_complete::generate(*shell, &mut command, "skyhandel", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Demo(args) => return demo::run(args, &bar, output).await,
         Command::Verify(args) => {
             let workers = args.workers.unwrap_or_else(app::workers);
             return commands::verify::run(&args.folder, workers, output);
@@ -72,7 +74,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Close(args) => commands::close::run(ctx, args, output).await?,
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
-        Command::Schema | Command::Completions { .. } | Command::Verify(_) => {}
+        Command::Demo(_) | Command::Schema | Command::Completions { .. } | Command::Verify(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether the answer is to be JSON.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints an answer: the value as JSON, or the text.
     pub fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let text = if self.json {

@@ -1,9 +1,11 @@
 //! What ties edges together: a subscription is sold on from the provider to its customer, and
 //! every quantity appears exactly once on each edge of that path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::daily;
+use bigdecimal::BigDecimal;
+
+use crate::daily::{self, Used};
 use crate::edge::{Edge, EdgeSeen};
 use crate::fault::Faults;
 use crate::folder::Folder;
@@ -11,8 +13,8 @@ use crate::invoice::Party;
 use crate::subscriptions::Subscription;
 use crate::table::{Row, Table};
 
-/// Subscriptions whose rows are compared one by one when their hashes differ; for the others the
-/// difference is only stated.
+/// Meters of subscriptions whose rows are compared one by one when their hashes differ; for the
+/// others the difference is only stated.
 const COMPARED_MAX: usize = 20;
 
 /// The edges on which each subscription is sold.
@@ -102,85 +104,146 @@ fn leads_to_customer(id: &str, on: &[usize], edges: &[Edge<'_>]) -> Result<(), S
     }
 }
 
+/// What was used of each subscription and meter.
+pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
+
+/// Hashes of what rows say was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UsageHash {
+    pub by_day: [u8; 16],
+    pub by_resource: [u8; 16],
+}
+
 /// The rows of a subscription say the same was used on each of its edges.
 pub(crate) fn check_quantities(
     folder: &Folder,
     edges: &[Edge<'_>],
-    seen: &[EdgeSeen],
+    seen: &[EdgeSeen<'_>],
     faults: &mut Faults,
 ) {
-    let mut first: BTreeMap<&str, (usize, &(u64, [u8; 32]))> = BTreeMap::new();
+    let mut first: HashMap<(&str, &str), usize> = HashMap::new();
     let mut compared = 0;
     for (at, edge) in edges.iter().enumerate() {
-        for id in edge.subscriptions.by_id.keys() {
-            let Some(usage) = seen[at].usage.get(id) else {
-                let reason = format!("subscription {id} has no rows in the daily file");
-                faults.add(
-                    &edge.subscriptions.path,
-                    Some(edge.subscriptions.by_id[id].line),
-                    reason,
-                );
-                continue;
-            };
-            let (other, known) = *first.entry(id).or_insert((at, usage));
-            if known == usage {
+        check_present(edge, &seen[at], faults);
+        let mut keys: Vec<_> = seen[at].usage.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            let other = *first.entry(key).or_insert(at);
+            let (a, b) = (seen[other].usage[&key], seen[at].usage[&key]);
+            // Where a price changes within the month, an edge cuts records by day that another
+            // does not cut.
+            let by_day = [other, at].iter().all(|at| has_one_price(&edges[*at], key));
+            if a.by_resource == b.by_resource && (!by_day || a.by_day == b.by_day) {
                 continue;
             }
             compared += 1;
             if compared > COMPARED_MAX {
-                let reason = format!("{id} was used otherwise than on {}", edges[other].place);
+                let reason = format!("{key:?} was used otherwise than on {}", edges[other].place);
                 faults.add(&edge.place, None, reason);
             } else {
-                name_difference(folder, &edges[other], edge, id, faults);
+                name_difference(folder, (&edges[other], edge), key, by_day, faults);
             }
         }
     }
+    check_meters(edges, seen, &first, faults);
+}
+
+/// A subscription that is billed was used.
+fn check_present(edge: &Edge<'_>, seen: &EdgeSeen<'_>, faults: &mut Faults) {
+    let used: HashSet<&str> = seen.usage.keys().map(|(id, _)| *id).collect();
+    for (id, subscription) in &edge.subscriptions.by_id {
+        if !used.contains(id.as_str()) {
+            let reason = format!("subscription {id} has no rows in the daily file");
+            faults.add(&edge.subscriptions.path, Some(subscription.line), reason);
+        }
+    }
+}
+
+/// What is used on one edge of a subscription is used on all of them.
+fn check_meters(
+    edges: &[Edge<'_>],
+    seen: &[EdgeSeen<'_>],
+    first: &HashMap<(&str, &str), usize>,
+    faults: &mut Faults,
+) {
+    let mut keys: Vec<_> = first.iter().collect();
+    keys.sort_unstable();
+    for ((id, meter), known) in keys {
+        let sold =
+            edges.iter().zip(seen).filter(|(edge, _)| edge.subscriptions.by_id.contains_key(*id));
+        for (edge, seen) in sold {
+            if !seen.usage.contains_key(&(*id, *meter)) {
+                let reason = format!(
+                    "has no rows of meter {meter} of subscription {id}, which {} has",
+                    edges[*known].place
+                );
+                faults.add(&format!("{}/daily-rated-usage", edge.place), None, reason);
+            }
+        }
+    }
+}
+
+fn has_one_price(edge: &Edge<'_>, (id, meter): (&str, &str)) -> bool {
+    let subscription = edge.subscriptions.by_id.get(id);
+    let prices = subscription.and_then(|subscription| edge.prices.of(&subscription.list, meter));
+    prices.is_none_or(|meter| meter.prices.iter().all(|price| price.interval == 0))
 }
 
 /// Finds the first rows that differ.
-fn name_difference(folder: &Folder, a: &Edge<'_>, b: &Edge<'_>, id: &str, faults: &mut Faults) {
+fn name_difference(
+    folder: &Folder,
+    (a, b): (&Edge<'_>, &Edge<'_>),
+    key: (&str, &str),
+    by_day: bool,
+    faults: &mut Faults,
+) {
     let paths = [a, b].map(|edge| folder.table(&edge.place, "daily-rated-usage"));
     let [Some(path_a), Some(path_b)] = paths else { return };
-    let open = |path: &str| UsageRows::open(folder, path, id);
-    let (Ok(mut rows_a), Ok(mut rows_b)) = (open(&path_a), open(&path_b)) else { return };
-    loop {
-        match (rows_a.next(), rows_b.next()) {
-            (None, None) => return,
-            (Some((_, used_a)), Some((_, used_b))) if used_a == used_b => {}
-            (Some((line_a, _)), Some((line_b, _))) => {
-                let reason =
-                    format!("says something else was used than {path_a}:{line_a}, its other edge");
-                return faults.add(&path_b, Some(line_b), reason);
-            }
-            (Some((line, _)), None) => {
-                return faults.add(&path_a, Some(line), format!("this usage is not in {path_b}"));
-            }
-            (None, Some((line, _))) => {
-                return faults.add(&path_b, Some(line), format!("this usage is not in {path_a}"));
-            }
+    let rows = |path: &str| used_rows(folder, path, key, by_day);
+    let (Ok(rows_a), Ok(rows_b)) = (rows(&path_a), rows(&path_b)) else { return };
+    let differs = rows_a.iter().zip(&rows_b).find(|((_, a), (_, b))| a != b);
+    let (file, line, reason) = match (differs, rows_a.len() > rows_b.len()) {
+        (Some(((line_a, _), (line_b, _))), _) => {
+            let reason =
+                format!("something else was used than {path_a}:{line_a} says, on another edge");
+            (&path_b, Some(*line_b), reason)
         }
-    }
+        (None, true) => {
+            let line = rows_a.get(rows_b.len()).map(|(line, _)| *line);
+            (&path_a, line, format!("this usage is not in {path_b}"))
+        }
+        (None, false) => {
+            let line = rows_b.get(rows_a.len()).map(|(line, _)| *line);
+            (&path_b, line, format!("this usage is not in {path_a}"))
+        }
+    };
+    faults.add(file, line, reason);
 }
 
-/// The usage rows of one subscription.
-struct UsageRows<'a> {
-    table: Table,
-    row: Row,
-    id: &'a str,
-}
+/// What rows say was used of a meter, added up as the hashes add it up, with the first line of each.
+type UsedRows = Vec<(u64, (Vec<String>, String, BigDecimal))>;
 
-impl<'a> UsageRows<'a> {
-    fn open(folder: &Folder, path: &str, id: &'a str) -> Result<Self, String> {
-        let table = Table::open(&folder.root.join(path), &daily::columns())?;
-        Ok(Self { table, row: Row::default(), id })
-    }
-
-    fn next(&mut self) -> Option<(u64, Vec<String>)> {
-        while self.table.next(&mut self.row).ok()? {
-            if daily::usage_of(&self.row) == Some(self.id) {
-                return Some((self.row.line, daily::used(&self.row).map(str::to_owned).collect()));
-            }
+fn used_rows(
+    folder: &Folder,
+    path: &str,
+    (id, meter): (&str, &str),
+    by_day: bool,
+) -> Result<UsedRows, String> {
+    let mut table = Table::open(&folder.root.join(path), &daily::columns())?;
+    let mut row = Row::default();
+    let mut rows: UsedRows = Vec::new();
+    while table.next(&mut row).map_err(|(_, reason)| reason)? {
+        let Some(used) = Used::of(&row) else { continue };
+        if used.subscription != id || used.meter != meter {
+            continue;
         }
-        None
+        let date = if by_day { used.date } else { String::new() };
+        match rows.last_mut() {
+            Some((_, (resource, day, quantity))) if *resource == used.resource && *day == date => {
+                *quantity += used.quantity;
+            }
+            _ => rows.push((row.line, (used.resource, date, used.quantity))),
+        }
     }
+    Ok(rows)
 }

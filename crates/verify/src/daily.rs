@@ -1,6 +1,6 @@
 //! The daily rated usage file: every row is recomputed, and every group of rows adds up.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use bigdecimal::{BigDecimal, Zero};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::chain::Paths;
+use crate::chain::{Paths, Usage, UsageHash};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::fill::{Bucket, TierTotal, fill};
@@ -111,7 +111,7 @@ pub(crate) struct Daily<'a> {
     pub groups: Vec<Group<'a>>,
     pub rated_lines: u64,
     pub rounding_lines: u64,
-    pub usage: HashMap<String, (u64, [u8; 32])>,
+    pub usage: Usage<'a>,
 }
 
 /// The names of the columns.
@@ -119,16 +119,32 @@ pub(crate) fn columns() -> Vec<&'static str> {
     COLUMNS.iter().map(|(name, _)| *name).collect()
 }
 
-/// What a row says was used, wherever it is billed.
-pub(crate) fn used(row: &Row) -> impl Iterator<Item = &str> {
-    let resource = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
-    let columns = [SUBSCRIPTION, METER, USAGE_DATE, QUANTITY].into_iter();
-    columns.chain(resource.map(|(at, _)| at)).map(|at| row.cell(at))
+/// What the source said of the resource of a row.
+fn resource(row: &Row) -> impl Iterator<Item = &str> {
+    let columns = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
+    columns.map(|(at, _)| row.cell(at))
 }
 
-/// The subscription of a row of usage; none of a row that makes up for rounding.
-pub(crate) fn usage_of(row: &Row) -> Option<&str> {
-    (row.cell(CHARGE_TYPE) == "new").then(|| row.cell(SUBSCRIPTION))
+/// A row of usage as another edge must have it too.
+pub(crate) struct Used {
+    pub subscription: String,
+    pub meter: String,
+    pub date: String,
+    pub resource: Vec<String>,
+    pub quantity: BigDecimal,
+}
+
+impl Used {
+    /// What a row says was used; none of a row that makes up for rounding.
+    pub fn of(row: &Row) -> Option<Self> {
+        (row.cell(CHARGE_TYPE) == "new").then(|| Self {
+            subscription: row.cell(SUBSCRIPTION).to_owned(),
+            meter: row.cell(METER).to_owned(),
+            date: row.cell(USAGE_DATE).to_owned(),
+            resource: resource(row).map(str::to_owned).collect(),
+            quantity: number::parse(row.cell(QUANTITY)).unwrap_or_default(),
+        })
+    }
 }
 
 /// Checks the daily file of an edge.
@@ -150,14 +166,11 @@ pub(crate) fn check<'a>(
         done: HashSet::new(),
         run: None,
         daily: Daily::default(),
-        hash: Sha256::new(),
-        hashed: 0,
     };
     if let Err((line, reason)) = check.rows(faults) {
         faults.add(&check.path, Some(line), reason);
     }
     check.end_run(faults);
-    check.end_subscription();
     check.daily
 }
 
@@ -179,8 +192,6 @@ struct Check<'a, 'f> {
     done: HashSet<String>,
     run: Option<Run<'a>>,
     daily: Daily<'a>,
-    hash: Sha256,
-    hashed: u64,
 }
 
 /// The rows of one subscription and meter.
@@ -193,6 +204,73 @@ struct Run<'a> {
     /// What the last row stated, and which prices state the same.
     last: Option<(String, Stated, Vec<usize>)>,
     rounding: Vec<(u64, Stated, BigDecimal)>,
+    used: UsedHash,
+}
+
+/// A hash of what was used of a meter. Another edge may cut a record otherwise, where its tiers
+/// begin or its price changes; so rows of one resource that follow each other are added up first.
+#[derive(Default)]
+struct UsedHash {
+    /// Of resources, days and quantities.
+    by_day: Sha256,
+    /// Of resources and quantities.
+    by_resource: Sha256,
+    open: Option<Open>,
+}
+
+struct Open {
+    resource: Vec<String>,
+    date: String,
+    on_day: BigDecimal,
+    in_all: BigDecimal,
+}
+
+impl UsedHash {
+    fn add(&mut self, row: &Row, quantity: &BigDecimal) {
+        if let Some(open) = &mut self.open
+            && resource(row).eq(open.resource.iter().map(String::as_str))
+        {
+            if open.date != row.cell(USAGE_DATE) {
+                hash(&mut self.by_day, &open.resource, &open.date, &open.on_day);
+                row.cell(USAGE_DATE).clone_into(&mut open.date);
+                open.on_day = BigDecimal::zero();
+            }
+            open.on_day += quantity;
+            open.in_all += quantity;
+            return;
+        }
+        self.close();
+        self.open = Some(Open {
+            resource: resource(row).map(str::to_owned).collect(),
+            date: row.cell(USAGE_DATE).to_owned(),
+            on_day: quantity.clone(),
+            in_all: quantity.clone(),
+        });
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            hash(&mut self.by_day, &open.resource, &open.date, &open.on_day);
+            hash(&mut self.by_resource, &open.resource, "", &open.in_all);
+        }
+    }
+
+    fn finish(mut self) -> UsageHash {
+        self.close();
+        let short = |hash: Sha256| {
+            let hash: [u8; 32] = hash.finalize().into();
+            std::array::from_fn(|at| hash[at])
+        };
+        UsageHash { by_day: short(self.by_day), by_resource: short(self.by_resource) }
+    }
+}
+
+fn hash(hash: &mut Sha256, resource: &[String], date: &str, quantity: &BigDecimal) {
+    let quantity = number::trimmed(quantity);
+    for text in resource.iter().map(String::as_str).chain([date, &quantity]) {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
 }
 
 impl Check<'_, '_> {
@@ -229,7 +307,6 @@ impl Check<'_, '_> {
                 }
             }
             _ => {
-                self.end_subscription();
                 if !self.done.insert(id.to_owned()) {
                     self.fault(faults, row.line, format!("subscription {id} has rows further up"));
                 }
@@ -253,6 +330,7 @@ impl Check<'_, '_> {
             buckets: BTreeMap::new(),
             last: None,
             rounding: Vec::new(),
+            used: UsedHash::default(),
         });
         true
     }
@@ -317,11 +395,6 @@ impl Check<'_, '_> {
         let checked = match row.cell(CHARGE_TYPE) {
             "new" => {
                 self.daily.rated_lines += 1;
-                self.hashed += 1;
-                for cell in used(row) {
-                    self.hash.update((cell.len() as u64).to_le_bytes());
-                    self.hash.update(cell);
-                }
                 run.usage(row, self.edge, self.days)
             }
             "roundingAdjustment" => {
@@ -336,7 +409,9 @@ impl Check<'_, '_> {
     }
 
     fn end_run(&mut self, faults: &mut Faults) {
-        let Some(run) = self.run.take() else { return };
+        let Some(mut run) = self.run.take() else { return };
+        let used = std::mem::take(&mut run.used).finish();
+        self.daily.usage.insert((run.subscription, &run.meter.meter), used);
         let buckets: Vec<Bucket> = run.buckets.values().cloned().collect();
         match fill(&run.meter.prices, &buckets) {
             Ok(totals) => {
@@ -358,15 +433,6 @@ impl Check<'_, '_> {
             }
         }
     }
-
-    fn end_subscription(&mut self) {
-        if let Some(hash) = (self.hashed > 0).then(|| self.hash.finalize_reset())
-            && let Some(group) = self.daily.groups.last()
-        {
-            self.daily.usage.insert(group.subscription.to_owned(), (self.hashed, hash.into()));
-        }
-        self.hashed = 0;
-    }
 }
 
 impl Run<'_> {
@@ -381,6 +447,7 @@ impl Run<'_> {
             return Err("usage follows a row that makes up for rounding".into());
         }
         let quantity = decimal(row, QUANTITY)?;
+        self.used.add(row, &quantity);
         let stated: Stated = STATED.map(|at| row.cell(at).to_owned());
         let date = row.cell(USAGE_DATE);
         let known = self.last.as_ref().is_some_and(|(day, said, _)| day == date && *said == stated);

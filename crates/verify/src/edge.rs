@@ -1,10 +1,8 @@
 //! One edge: its invoice, its prices, its subscriptions, and the rows that they are checked with.
 
-use std::collections::HashMap;
-
 use bigdecimal::BigDecimal;
 
-use crate::chain::Paths;
+use crate::chain::{Paths, Usage};
 use crate::daily;
 use crate::fault::Faults;
 use crate::folder::{CertifiedEdge, Folder};
@@ -27,12 +25,11 @@ pub(crate) struct Edge<'f> {
 
 /// What the rows of an edge came to.
 #[derive(Debug, Default)]
-pub(crate) struct EdgeSeen {
+pub(crate) struct EdgeSeen<'a> {
     pub net: String,
     pub rated_lines: u64,
     pub lines: u64,
-    /// The usage of each subscription: how many rows, and a hash of what they say was used.
-    pub usage: HashMap<String, (u64, [u8; 32])>,
+    pub usage: Usage<'a>,
 }
 
 impl<'f> Edge<'f> {
@@ -71,7 +68,12 @@ impl<'f> Edge<'f> {
     }
 
     /// Checks every row.
-    pub fn check(&self, folder: &Folder, paths: &Paths<'_>, faults: &mut Faults) -> EdgeSeen {
+    pub fn check<'a>(
+        &'a self,
+        folder: &Folder,
+        paths: &'a Paths<'_>,
+        faults: &mut Faults,
+    ) -> EdgeSeen<'a> {
         let certified = self.certified;
         if number::rounded(&BigDecimal::default(), 0, &certified.rounding).is_none() {
             folder.certificate_fault(

@@ -105,7 +105,7 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
         (seen, own)
     });
     let mut verified = Vec::new();
-    let mut all_seen: Vec<EdgeSeen> = Vec::new();
+    let mut all_seen: Vec<EdgeSeen<'_>> = Vec::new();
     for (edge, (seen, own)) in edges.iter().zip(seen) {
         faults.append(own);
         verified.push(VerifiedEdge {
@@ -124,10 +124,10 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
 }
 
 /// Works on every item, as many at a time as there are workers; the answers come in order.
-fn in_parallel<T: Sync, R: Send>(
+fn in_parallel<'a, T: Sync, R: Send>(
     workers: usize,
-    items: &[T],
-    work: impl Fn(&T) -> R + Sync,
+    items: &'a [T],
+    work: impl Fn(&'a T) -> R + Sync,
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let answers: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{Int32Array, RecordBatch, StringArray};
+use arrow_array::{Array, Int32Array, RecordBatch, StringArray};
 use arrow_buffer::ScalarBuffer;
 use documents::daily::{self, CHARGE_NEW, CHARGE_ROUNDING, Resource};
 use documents::{Format, Layout, Sink, TableBuilder};
@@ -167,21 +167,22 @@ impl Pass<'_> {
                 if !records.meets(row, period) {
                     continue;
                 }
+                let first = lines.current()?;
+                if run.as_ref().is_none_or(|run| run.scope != first.scope) {
+                    if let Some(run) = run.take() {
+                        run.finish(tables, &mut groups)?;
+                    }
+                    run = Some(Run::begin(self, first.scope, tables)?);
+                }
+                let Some(run) = &mut run else { continue };
+                run.resource(tables, &records.resource(row, self.naming));
                 loop {
-                    let line = lines.current()?;
-                    if run.as_ref().is_none_or(|run| run.scope != line.scope) {
-                        if let Some(run) = run.take() {
-                            run.finish(tables, &mut groups)?;
-                        }
-                        run = Some(Run::begin(self, line.scope, tables)?);
-                    }
-                    if let Some(run) = &mut run {
-                        run.line(tables, &line, records.resource(row, self.naming))?;
-                    }
+                    run.line(tables, &lines.current()?)?;
                     if !lines.advance_within_record()? {
                         break;
                     }
                 }
+                run.end_record(tables)?;
             }
             Ok(())
         })?;
@@ -320,8 +321,21 @@ struct RunEdge {
     position: usize,
     currency: Currency,
     schedule: std::sync::Arc<Schedule>,
-    /// What the lines of each tier come to, and one of their prices.
+    /// What the rows of each tier come to, and one of their prices.
     sums: BTreeMap<u8, TierSum>,
+    /// The row that is being put together.
+    row: Option<EdgeRow>,
+}
+
+/// A row of an edge: one record, one tier, one price. The frozen lines are cut finer where another
+/// edge of the path has other tiers or prices, which is not this edge's business.
+#[derive(Debug, Clone, Copy)]
+struct EdgeRow {
+    tier: u8,
+    interval: i64,
+    price: LinePrice,
+    date: i64,
+    quantity: Quantity,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -389,6 +403,7 @@ impl Run {
                 currency: book.edges()[edge.get()].currency,
                 schedule: book.schedule(book.nodes(subscription)[position], meter),
                 sums: BTreeMap::new(),
+                row: None,
             });
         }
         let of_this_run: Vec<usize> = edges.iter().map(|edge| edge.at).collect();
@@ -404,36 +419,43 @@ impl Run {
         Ok(Self { scope, edges })
     }
 
-    /// Appends a line on every wanted edge.
-    fn line(&mut self, tables: &mut Tables<'_>, line: &Line, resource: Resource<'_>) -> Result<()> {
+    /// Says which resource the lines that follow are about.
+    fn resource(&self, tables: &mut Tables<'_>, resource: &Resource<'_>) {
+        for edge in &self.edges {
+            daily::resource(tables.get(edge.at), resource);
+        }
+    }
+
+    /// Takes a line in on every wanted edge.
+    fn line(&mut self, tables: &mut Tables<'_>, line: &Line) -> Result<()> {
         let zone = &tables.pass.frozen.known.programme.zone;
         let day = zone.day_of(micros_instant(line.start));
         let date = instant_micros(Zone::UTC.start_of(day));
         for edge in &mut self.edges {
             let lost = || Error::internal("a line has lost its price");
-            let (tier, amount, scale) = line.amounts[edge.position].ok_or_else(lost)?;
-            let interval = edge.schedule.at(line.start).ok_or_else(lost)?;
-            let price = interval.price.as_ref().map_err(|_| lost())?;
-            let price = LinePrice::of(price, tier, edge.currency).ok_or_else(lost)?;
-            let sum = edge.sums.entry(tier).or_insert(TierSum {
-                billed: 0,
-                quantity: 0,
-                price,
-                uniform: true,
-            });
-            sum.uniform &= sum.price == price;
-            sum.quantity += line.quantity.mantissa();
-            let table = tables.get(edge.at);
-            let billed = amount * 10i128.pow(u32::from(table.scale(daily::BILLING_COLUMN) - scale));
-            sum.billed += billed;
-            let pricing = Amount::of(line.quantity, price.effective_unit_price)?
-                .to_scaled(table.scale(daily::PRICING_COLUMN))
-                .ok_or_else(|| Error::invalid("amount", "is too large for a file"))?;
-            price.show(table, edge.currency);
-            daily::resource(table, &resource);
-            daily::line(table, CHARGE_NEW, Some(date), line.quantity, pricing, billed);
+            let tier = line.tiers[edge.position].ok_or_else(lost)?;
+            let schedule = std::sync::Arc::clone(&edge.schedule);
+            let interval = schedule.at(line.start).ok_or_else(lost)?;
+            match &mut edge.row {
+                Some(row) if (row.tier, row.interval) == (tier, interval.from) => {
+                    row.quantity = row.quantity.checked_add(line.quantity).ok_or_else(lost)?;
+                }
+                _ => {
+                    edge.write_row(tables)?;
+                    let price = interval.price.as_ref().map_err(|_| lost())?;
+                    let price = LinePrice::of(price, tier, edge.currency).ok_or_else(lost)?;
+                    let quantity = line.quantity;
+                    edge.row =
+                        Some(EdgeRow { tier, interval: interval.from, price, date, quantity });
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Appends the rows of a record that are still being put together.
+    fn end_record(&mut self, tables: &mut Tables<'_>) -> Result<()> {
+        self.edges.iter_mut().try_for_each(|edge| edge.write_row(tables))
     }
 
     /// Appends the rows that make up for rounding: one an invoice line that needs it.
@@ -465,6 +487,33 @@ impl Run {
     }
 }
 
+impl RunEdge {
+    /// Appends the row that has been put together.
+    fn write_row(&mut self, tables: &mut Tables<'_>) -> Result<()> {
+        let Some(EdgeRow { tier, price, date, quantity, .. }) = self.row.take() else {
+            return Ok(());
+        };
+        let table = tables.get(self.at);
+        let too_large = || Error::invalid("amount", "is too large for a file");
+        let amount = |rate| Amount::of_exchanged(quantity, price.effective_unit_price, rate);
+        let pricing = amount(ExchangeRate::ONE)?.to_scaled(table.scale(daily::PRICING_COLUMN));
+        let billed = amount(price.rate)?.to_scaled(table.scale(daily::BILLING_COLUMN));
+        let (pricing, billed) = pricing.zip(billed).ok_or_else(too_large)?;
+        let sum = self.sums.entry(tier).or_insert(TierSum {
+            billed: 0,
+            quantity: 0,
+            price,
+            uniform: true,
+        });
+        sum.uniform &= sum.price == price;
+        sum.quantity += quantity.mantissa();
+        sum.billed += billed;
+        price.show(table, self.currency);
+        daily::line(table, CHARGE_NEW, Some(date), quantity, pricing, billed);
+        Ok(())
+    }
+}
+
 /// The price of a rounding row of a group with several prices: the average, as on the invoice.
 fn average(group: &FrozenGroup, sum: &TierSum, scale: u8, edge: &RunEdge) -> Result<LinePrice> {
     let exact = Amount::from_scaled(sum.billed, scale)?;
@@ -483,8 +532,8 @@ struct Line {
     scope: (SubscriptionIndex, MeterIndex),
     start: i64,
     quantity: Quantity,
-    /// By position: tier, amount and its scale.
-    amounts: Vec<Option<(u8, i128, u8)>>,
+    /// By position; none beyond the end of the sale path.
+    tiers: Vec<Option<u8>>,
 }
 
 /// The frozen lines of a partition, one after the other.
@@ -502,37 +551,34 @@ struct LineBatch {
     starts: ScalarBuffer<i64>,
     slices: Int32Array,
     quantity: Decimals,
-    /// By position: tier and amount.
-    amounts: Vec<(Int32Array, Decimals)>,
+    /// By position.
+    tiers: Vec<Int32Array>,
 }
 
 impl LineBatch {
     fn of(batch: &RecordBatch, book: &RateBook) -> Result<Self> {
-        let amounts = (1..=book.depth()).map(|position| {
-            let tier = column::<Int32Type>(batch, &format!("tier_{position}"))?;
-            Ok((tier, Decimals::of(batch, &format!("amount_{position}"))?))
-        });
+        let tiers = (1..=book.depth())
+            .map(|position| column::<Int32Type>(batch, &format!("tier_{position}")));
         Ok(Self {
             rows: batch.num_rows(),
             scopes: Scopes::of(batch, book)?,
             starts: times(batch, "usage_start")?,
             slices: column::<Int32Type>(batch, "slice")?,
             quantity: Decimals::of(batch, "quantity")?,
-            amounts: amounts.collect::<Result<_>>()?,
+            tiers: tiers.collect::<Result<_>>()?,
         })
     }
 
     fn line(&self, row: usize) -> Result<Line> {
         let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.quantity.scale));
         let quantity = self.quantity.get(row).ok_or_else(|| Error::internal("no quantity"))?;
-        let amounts = self.amounts.iter().map(|(tier, amount)| {
-            amount.get(row).map(|value| (tier.value(row) as u8, value, amount.scale))
-        });
+        let tiers = self.tiers.iter();
+        let tiers = tiers.map(|tier| tier.is_valid(row).then(|| tier.value(row) as u8));
         Ok(Line {
             scope: self.scopes.get(row)?,
             start: self.starts[row],
             quantity: Quantity::from_mantissa(quantity * factor),
-            amounts: amounts.collect(),
+            tiers: tiers.collect(),
         })
     }
 }

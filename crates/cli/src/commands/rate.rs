@@ -2,7 +2,7 @@
 
 use app::Ctx;
 use app::rate::{self, EdgeTotal, MissingPrice};
-use kernel::Result;
+use kernel::{Money, Result};
 use serde::Serialize;
 
 use crate::args::RateArgs;
@@ -25,6 +25,20 @@ struct EdgeJson {
     lines: u64,
     groups: u64,
     net: String,
+    bought: Vec<AmountJson>,
+    margin: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct AmountJson {
+    pub amount: String,
+    pub currency: String,
+}
+
+impl AmountJson {
+    pub fn of(money: &Money) -> Self {
+        Self { amount: money.digits(), currency: money.currency().to_string() }
+    }
 }
 
 #[derive(Serialize)]
@@ -71,6 +85,8 @@ fn edge(edge: &EdgeTotal) -> EdgeJson {
         lines: edge.lines,
         groups: edge.groups,
         net: edge.net.digits(),
+        bought: edge.bought.iter().map(AmountJson::of).collect(),
+        margin: edge.margin.map(Money::digits),
     }
 }
 
@@ -95,11 +111,17 @@ fn describe(edges: &[EdgeTotal]) -> String {
                 edge.buyer_key.clone(),
                 edge.lines.to_string(),
                 edge.groups.to_string(),
-                edge.net.digits(),
-                edge.net.currency().to_string(),
+                amounts(&edge.bought),
+                edge.net.to_string(),
+                edge.margin.map_or_else(String::new, |margin| margin.to_string()),
             ]
         })
         .collect();
-    let headers = ["seller", "buyer", "rated lines", "groups", "net", "currency"];
-    table(&headers, &[2, 3, 4], &rows)
+    let headers = ["seller", "buyer", "rated lines", "groups", "bought for", "sold for", "margin"];
+    table(&headers, &[2, 3, 4, 5, 6], &rows)
+}
+
+/// Amounts of several currencies.
+pub fn amounts(amounts: &[Money]) -> String {
+    amounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
 }

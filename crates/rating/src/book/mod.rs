@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use domain::{AppliedRate, ListedMeter, Meter};
 use kernel::{
-    Currency, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId, Zone,
+    Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId,
+    Zone,
 };
 
 use rustc_hash::FxHashMap;
@@ -253,6 +254,18 @@ impl RateBook {
             || listed
                 .flat_map(|listed| listed.meter.intervals())
                 .any(|(from, until, _)| inside(from) || inside(until))
+    }
+
+    /// The rate from a currency into that of an edge, if some rule of the edge may need it.
+    pub fn exchange(&self, edge: EdgeIndex, from: Currency) -> Option<ExchangeRate> {
+        if self.edges[edge.get()].currency == from {
+            return Some(ExchangeRate::ONE);
+        }
+        let on = |chain: &Chain| chain.edges.iter().position(|on| *on == edge);
+        let (chain, at) = self.chains.iter().find_map(|chain| Some((chain, on(chain)?)))?;
+        let rates = &self.nodes[chain.nodes[at].get()].rates;
+        let found = rates.iter().find(|(currency, _)| *currency == from);
+        found.and_then(|(_, rate)| rate.as_ref().ok()).map(|rate| rate.rate)
     }
 
     /// How many edges the longest sale path has.
