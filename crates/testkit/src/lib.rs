@@ -1,1 +1,178 @@
-//! testkit
+//! A world for tests: an installation in a temporary folder that is fed with texts and asked what
+//! everybody pays.
+//!
+//! Everything goes through the operations of `app`; a test that wants the command line runs the
+//! executable.
+
+pub mod fixtures;
+mod shared;
+mod table;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use app::close::Closed;
+use app::export::{ExportOptions, Exported};
+use app::imports::{Imported, PriceOptions, UsageOptions};
+use app::rate::Rated;
+use app::{Ctx, Installation, NoProgress};
+use documents::Format;
+use jiff::Timestamp;
+use kernel::{Month, Result};
+
+pub use shared::shared;
+pub use table::Cells;
+
+/// An installation in a temporary folder.
+#[derive(Debug)]
+pub struct World {
+    folder: tempfile::TempDir,
+    installation: Installation,
+    now: Timestamp,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// An empty installation, at an instant.
+    pub fn at(now: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(kernel::Error::file("a temporary folder"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| kernel::Error::internal(error.to_string()))?;
+        let installation = runtime.block_on(Installation::init(&folder.path().join("data")))?;
+        let now = now.parse().map_err(|error| kernel::Error::internal(format!("{error}")))?;
+        Ok(Self { folder, installation, now, runtime })
+    }
+
+    /// The folder in which everything lies.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Goes to another instant.
+    pub fn go_to(&mut self, now: &str) -> Result<()> {
+        self.now = now.parse().map_err(|error| kernel::Error::internal(format!("{error}")))?;
+        Ok(())
+    }
+
+    /// Runs an operation.
+    pub fn run<'a, T, F: Future<Output = Result<T>>>(
+        &'a self,
+        operation: impl FnOnce(Ctx<'a>) -> F,
+    ) -> Result<T> {
+        let ctx = Ctx { installation: &self.installation, now: self.now, progress: &NoProgress };
+        self.runtime.block_on(operation(ctx))
+    }
+
+    /// Writes a file and says where it is.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).map_err(kernel::Error::file(&path))?;
+        Ok(path)
+    }
+
+    /// Applies a programme.
+    pub fn apply(&self, programme: &str) -> Result<()> {
+        self.run(|ctx| app::programme::apply(ctx, "programme.toml", programme)).map(|_| ())
+    }
+
+    /// Imports prices into a sheet.
+    pub fn prices(&self, sheet: &str, name: &str, content: impl AsRef<[u8]>) -> Result<Imported> {
+        let path = self.file(name, content)?;
+        self.price_file(sheet, &path)
+    }
+
+    /// Imports a price file that lies somewhere.
+    pub fn price_file(&self, sheet: &str, path: &Path) -> Result<Imported> {
+        let sheet = sheet.parse().map_err(|error| kernel::Error::internal(format!("{error}")))?;
+        let options = PriceOptions { sheet, market: None, valid_from: None, quarantine: None };
+        self.run(|ctx| async move { app::imports::import_prices(ctx, path, &options).await })
+    }
+
+    /// Imports exchange rates.
+    pub fn rates(&self, content: &str) -> Result<Imported> {
+        let path = self.file("rates.csv", content)?;
+        self.run(|ctx| async move { app::imports::import_rates(ctx, &path, None).await })
+    }
+
+    /// Imports usage; the name tells the layout.
+    pub fn usage(&self, name: &str, content: impl AsRef<[u8]>) -> Result<Imported> {
+        self.usage_with(name, content, &Self::usage_options())
+    }
+
+    /// Imports usage with other options.
+    pub fn usage_with(
+        &self,
+        name: &str,
+        content: impl AsRef<[u8]>,
+        options: &UsageOptions,
+    ) -> Result<Imported> {
+        let path = self.file(name, content)?;
+        self.usage_file(&path, options)
+    }
+
+    /// Imports a usage file that lies somewhere.
+    pub fn usage_file(&self, path: &Path, options: &UsageOptions) -> Result<Imported> {
+        self.run(|ctx| async move { app::imports::import_usage(ctx, path, options).await })
+    }
+
+    /// The options of an import of usage that has none.
+    ///
+    /// # Panics
+    /// Never: the name is a key.
+    pub fn usage_options() -> UsageOptions {
+        UsageOptions {
+            source: "meter".parse().unwrap_or_else(|_| unreachable!("a key")),
+            format: None,
+            subscription: None,
+            quarantine: None,
+        }
+    }
+
+    /// Rates a month with some workers.
+    pub fn rate(&self, month: &str, workers: usize) -> Result<Rated> {
+        let month = Self::month(month)?;
+        self.run(|ctx| app::rate::rate(ctx, month, workers, None))
+    }
+
+    /// Closes a month with some workers.
+    pub fn close(&self, month: &str, workers: usize) -> Result<Closed> {
+        let month = Self::month(month)?;
+        self.run(|ctx| app::close::close(ctx, month, None, workers))
+    }
+
+    /// Exports everything of a month into a folder of this name; says where that is.
+    pub fn export(&self, month: &str, name: &str, format: Format) -> Result<PathBuf> {
+        let options =
+            ExportOptions { month: Self::month(month)?, format, seller: None, buyer: None };
+        self.export_with(name, &options).map(|exported| exported.folder)
+    }
+
+    /// Exports some of a month.
+    pub fn export_with(&self, name: &str, options: &ExportOptions) -> Result<Exported> {
+        let to = self.folder.path().join(name);
+        self.run(|ctx| async move { app::export::export(ctx, &to, options).await })
+    }
+
+    fn month(month: &str) -> Result<Month> {
+        month.parse().map_err(kernel::Error::internal)
+    }
+}
+
+/// Every file below a folder with its content, by path.
+pub fn contents(folder: &Path) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).map_err(kernel::Error::file(&next))? {
+            let path = entry.map_err(kernel::Error::file(&next))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = std::fs::read(&path).map_err(kernel::Error::file(&path))?;
+                let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+                found.insert(name, content);
+            }
+        }
+    }
+    Ok(found)
+}

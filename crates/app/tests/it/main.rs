@@ -1,0 +1,8 @@
+//! The operations, from files to files.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accountant;
+mod bad_input;
+mod determinism;
+mod imports;
+mod real_prices;

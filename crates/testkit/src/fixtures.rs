@@ -1,0 +1,161 @@
+//! Programmes and prices that several tests use.
+
+/// A programme that is nothing like the demo: four edges, dollars, yen, Kuwaiti dinars, and a
+/// price that changes in the middle of the month.
+pub const FOUR_DEEP: &str = r#"
+[programme]
+name = "Four deep"
+zone = "Asia/Kuwait"
+
+[[organisation]]
+key = "cloud"
+role = "provider"
+name = "Cloud Inc."
+country = "US"
+
+[[organisation]]
+key = "tokyo"
+role = "indirect-provider"
+name = "Tokyo Distribution KK"
+country = "JP"
+mpn_id = "1001"
+
+[[organisation]]
+key = "gulf"
+role = "indirect-reseller"
+name = "Gulf Systems WLL"
+country = "KW"
+mpn_id = "1002"
+
+[[organisation]]
+key = "souk"
+role = "indirect-reseller"
+name = "Souk IT"
+country = "KW"
+mpn_id = "1003"
+
+[[organisation]]
+key = "dhow"
+role = "customer"
+name = "Dhow Lines, KSC"
+country = "KW"
+domain = "dhow.example"
+
+[[relationship]]
+partner = "tokyo"
+with = "gulf"
+from = 2026-01-01
+
+[[relationship]]
+partner = "gulf"
+with = "souk"
+from = 2026-01-01
+
+[[relationship]]
+partner = "souk"
+with = "dhow"
+from = 2026-01-01
+
+[[offer]]
+key = "plan"
+name = "Cloud plan"
+family = "plan"
+price_sheet = "list"
+
+[[price_book]]
+key = "wholesale"
+seller = "cloud"
+[[price_book.rule]]
+all = true
+list_minus = "10"
+
+[[price_book]]
+key = "japan"
+seller = "tokyo"
+[[price_book.rule]]
+all = true
+buy_plus = "5"
+
+[[price_book]]
+key = "kuwait"
+seller = "gulf"
+[[price_book.rule]]
+all = true
+buy_plus = "10"
+
+[[price_book]]
+key = "retail"
+seller = "souk"
+[[price_book.rule]]
+all = true
+buy_plus = "20"
+
+[[agreement]]
+seller = "cloud"
+buyer = "tokyo"
+from = 2026-01-01
+currency = "USD"
+price_book = "wholesale"
+
+[[agreement]]
+seller = "tokyo"
+buyer = "gulf"
+from = 2026-01-01
+currency = "JPY"
+price_book = "japan"
+exchange = { source = "programme" }
+
+[[agreement]]
+seller = "gulf"
+buyer = "souk"
+from = 2026-01-01
+currency = "KWD"
+price_book = "kuwait"
+exchange = { source = "programme" }
+
+[[agreement]]
+seller = "souk"
+buyer = "dhow"
+from = 2026-01-01
+currency = "KWD"
+price_book = "retail"
+
+[[exchange_rate]]
+from = "USD"
+to = "JPY"
+month = "2026-01"
+rate = "150.25"
+
+[[exchange_rate]]
+from = "JPY"
+to = "KWD"
+month = "2026-01"
+rate = "0.002045"
+
+[[subscription]]
+id = "11111111-2222-4333-8444-555555555555"
+name = "Dhow main"
+offer = "plan"
+path = ["cloud", "tokyo", "gulf", "souk", "dhow"]
+from = 2026-01-01
+"#;
+
+/// Prices of the storage of [`FOUR_DEEP`], in dollars: 0.10 and above 100 units 0.08, from
+/// 16 January 0.12 and 0.07.
+pub const FOUR_DEEP_PRICES: [&str; 2] = [
+    r#"{"currency": "USD", "isTaxIncluded": false, "offerTerms": [], "meters": [
+        {"id": "aaaaaaaa-0000-4000-8000-000000000001", "name": "Standard", "category": "Storage",
+         "subcategory": "Block", "region": "East", "unit": "1 GB", "includedQuantity": 0,
+         "rates": {"0": 0.10, "100": 0.08}, "effectiveDate": "2025-12-31T21:00:00Z"}]}"#,
+    r#"{"currency": "USD", "isTaxIncluded": false, "offerTerms": [], "meters": [
+        {"id": "aaaaaaaa-0000-4000-8000-000000000001", "name": "Standard", "category": "Storage",
+         "subcategory": "Block", "region": "East", "unit": "1 GB", "includedQuantity": 0,
+         "rates": {"0": 0.12, "100": 0.07}, "effectiveDate": "2026-01-15T21:00:00Z"}]}"#,
+];
+
+/// Usage of [`FOUR_DEEP`]: 60 units on the 10th and 70 on the 20th of January, Kuwait's time.
+pub const FOUR_DEEP_USAGE: &str = "\
+event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit,resource_uri
+e1,11111111-2222-4333-8444-555555555555,aaaaaaaa-0000-4000-8000-000000000001,2026-01-09T21:00:00Z,2026-01-10T21:00:00Z,60,1 GB,/disks/a
+e2,11111111-2222-4333-8444-555555555555,aaaaaaaa-0000-4000-8000-000000000001,2026-01-19T21:00:00Z,2026-01-20T21:00:00Z,70,1 GB,/disks/a
+";
