@@ -65,7 +65,8 @@ pub fn read(file: &str, text: &str, known: Option<&Programme>) -> Result<Declare
         Err(error) => {
             let line = error.span().map(|span| reader.line(span.start));
             let reason = error.message().to_owned();
-            let fault = Fault { file: file.to_owned(), line, field: None, value: None, reason };
+            let field = error.span().and_then(|span| key_before(text, span.start));
+            let fault = Fault { file: file.to_owned(), line, field, value: None, reason };
             reader.faults.push(fault);
             return Err(reader.refused());
         }
@@ -75,6 +76,14 @@ pub fn read(file: &str, text: &str, known: Option<&Programme>) -> Result<Declare
         return Err(reader.refused());
     }
     Ok(declared)
+}
+
+/// The key whose value stands at a place of a file.
+fn key_before(text: &str, offset: usize) -> Option<String> {
+    let line = text.get(..offset)?.rsplit('\n').next()?;
+    let (before, _) = line.rsplit_once('=')?;
+    let key = before.rsplit([',', '{', ' ', '\t']).find(|part| !part.is_empty())?;
+    Some(key.to_owned())
 }
 
 struct Reader<'a> {
