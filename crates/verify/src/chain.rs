@@ -28,7 +28,8 @@ pub(crate) struct Paths<'a> {
 /// How rows name a subscription's parties.
 pub(crate) struct Names<'a> {
     pub partner: &'a Party,
-    pub reseller_mpn: &'a str,
+    /// None where the files do not tell who sells to the customer.
+    pub reseller_mpn: Option<&'a str>,
     pub subscription: &'a Subscription,
 }
 
@@ -55,12 +56,10 @@ impl<'a> Paths<'a> {
         let parties = &edge.invoice.invoice;
         let to_customer = edge.sells_to(&subscription.customer[0]);
         let partner = if to_customer { &parties.seller } else { &parties.buyer };
-        let reseller = self.resellers.get(id).filter(|reseller| reseller.key != partner.key);
-        Names {
-            partner,
-            reseller_mpn: reseller.map_or("", |reseller| reseller.mpn()),
-            subscription,
-        }
+        let reseller = self.resellers.get(id);
+        let mpn =
+            |reseller: &&'e Party| if reseller.key == partner.key { "" } else { reseller.mpn() };
+        Names { partner, reseller_mpn: reseller.map(mpn), subscription }
     }
 
     /// Every subscription is the same on all its edges, and these lead to its customer.

@@ -1,6 +1,7 @@
 //! The daily rated usage file: every row is recomputed, and every group of rows adds up.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::chain::{Paths, Usage, UsageHash};
 use crate::edge::Edge;
 use crate::fault::Faults;
-use crate::fill::{Bucket, TierTotal, fill};
+use crate::fill::{TierTotal, UsageRow, fill};
 use crate::folder::Folder;
 use crate::number;
 use crate::prices::{MeterPrices, Price, Stated};
@@ -87,6 +88,7 @@ enum Expect {
     Row,
 }
 
+const RESELLER: usize = 7;
 const SUBSCRIPTION: usize = 17;
 const USAGE_DATE: usize = 20;
 const METER: usize = 23;
@@ -200,9 +202,9 @@ struct Run<'a> {
     meter: &'a MeterPrices,
     expected: Vec<String>,
     first_line: u64,
-    buckets: BTreeMap<Vec<usize>, Bucket>,
+    rows: Vec<UsageRow>,
     /// What the last row stated, and which prices state the same.
-    last: Option<(String, Stated, Vec<usize>)>,
+    last: Option<(String, Stated, Rc<[usize]>)>,
     rounding: Vec<(u64, Stated, BigDecimal)>,
     used: UsedHash,
 }
@@ -325,9 +327,9 @@ impl Check<'_, '_> {
         self.run = Some(Run {
             subscription: id,
             meter,
-            expected: self.expected(id, meter),
+            expected: self.expected(id, meter, row),
             first_line: row.line,
-            buckets: BTreeMap::new(),
+            rows: Vec::new(),
             last: None,
             rounding: Vec::new(),
             used: UsedHash::default(),
@@ -336,7 +338,7 @@ impl Check<'_, '_> {
     }
 
     /// What the columns must say that are the same in every row.
-    fn expected(&self, id: &str, meter: &MeterPrices) -> Vec<String> {
+    fn expected(&self, id: &str, meter: &MeterPrices, row: &Row) -> Vec<String> {
         let names = self.paths.names(self.edge, id);
         let certificate = &self.folder.certificate;
         let [
@@ -355,7 +357,7 @@ impl Check<'_, '_> {
             "PartnerId" => names.partner.tenant_id.as_str(),
             "PartnerName" => &names.partner.name,
             "MpnId" => names.partner.mpn(),
-            "Tier2MpnId" => names.reseller_mpn,
+            "Tier2MpnId" => names.reseller_mpn.unwrap_or_else(|| row.cell(RESELLER)),
             "CustomerId" => &names.subscription.customer[0],
             "CustomerName" => &names.subscription.customer[1],
             "CustomerDomainName" => &names.subscription.customer[2],
@@ -412,10 +414,9 @@ impl Check<'_, '_> {
         let Some(mut run) = self.run.take() else { return };
         let used = std::mem::take(&mut run.used).finish();
         self.daily.usage.insert((run.subscription, &run.meter.meter), used);
-        let buckets: Vec<Bucket> = run.buckets.values().cloned().collect();
-        match fill(&run.meter.prices, &buckets) {
+        match fill(&run.meter.prices, &run.rows) {
             Ok(totals) => {
-                for (line, reason) in run.check_rounding(self.edge, &totals, &buckets) {
+                for (line, reason) in run.check_rounding(self.edge, &totals) {
                     faults.add(&self.path, Some(line), reason);
                 }
                 self.daily.groups.extend(totals.into_iter().map(|total| Group {
@@ -424,13 +425,7 @@ impl Check<'_, '_> {
                     total,
                 }));
             }
-            Err(reason) => {
-                let reason = format!(
-                    "the rows of meter {} of subscription {} from here on: {reason}",
-                    run.meter.meter, run.subscription
-                );
-                faults.add(&self.path, Some(run.first_line), reason);
-            }
+            Err((line, reason)) => faults.add(&self.path, Some(line), reason),
         }
     }
 }
@@ -451,6 +446,12 @@ impl Run<'_> {
         let stated: Stated = STATED.map(|at| row.cell(at).to_owned());
         let date = row.cell(USAGE_DATE);
         let known = self.last.as_ref().is_some_and(|(day, said, _)| day == date && *said == stated);
+        if let Some((before, ..)) = &self.last
+            && date < before.as_str()
+            && !self.may_go_back_from(before)
+        {
+            return Err(format!("UsageDate {date} follows {before}"));
+        }
         if !known {
             let candidates = self.candidates(date, &stated, days)?;
             self.last = Some((date.to_owned(), stated, candidates));
@@ -462,13 +463,12 @@ impl Run<'_> {
         let billing = number::half_even(&billing, edge.certified.billing_decimals);
         let pricing = number::half_even(&pricing, edge.certified.pricing_decimals);
         let (stated_pricing, stated_billing) = (decimal(row, PRICING)?, decimal(row, BILLING)?);
-        let bucket = self.buckets.entry(candidates.clone()).or_insert_with(|| Bucket {
-            candidates: candidates.clone(),
-            quantity: BigDecimal::zero(),
-            billed: BigDecimal::zero(),
+        self.rows.push(UsageRow {
+            line: row.line,
+            candidates: Rc::clone(candidates),
+            quantity: quantity.clone(),
+            billed: stated_billing.clone(),
         });
-        bucket.quantity += &quantity;
-        bucket.billed += &stated_billing;
         for (what, found, expected) in [
             ("PricingPreTaxTotal", stated_pricing, pricing),
             ("BillingPreTaxTotal", stated_billing, billing),
@@ -488,13 +488,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Rows stand in the order in which their records begin. The part of a record after a change
+    /// of the price may be younger than the record that follows.
+    fn may_go_back_from(&self, date: &str) -> bool {
+        let changes = self.meter.prices.iter().filter(|price| price.interval > 0);
+        changes.into_iter().any(|price| date.starts_with(&price.days.0.to_string()))
+    }
+
     /// The prices that were in force on a day of the month and state the same.
     fn candidates(
         &self,
         date: &str,
         stated: &Stated,
         days: Option<(Date, Date)>,
-    ) -> Result<Vec<usize>, String> {
+    ) -> Result<Rc<[usize]>, String> {
         let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
         let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
         if days.is_some_and(|(first, last)| day < first || last < day) {
@@ -502,7 +509,7 @@ impl Run<'_> {
         }
         let in_force = |price: &Price| price.days.0 <= day && day <= price.days.1;
         let prices = self.meter.prices.iter().enumerate();
-        let found: Vec<usize> = prices
+        let found: Rc<[usize]> = prices
             .filter(|(_, price)| in_force(price) && price.stated == *stated)
             .map(|(at, _)| at)
             .collect();
@@ -536,16 +543,11 @@ impl Run<'_> {
     }
 
     /// Rounding rows are what is missing from the rows of each tier to the invoice line, in order.
-    fn check_rounding(
-        &self,
-        edge: &Edge<'_>,
-        totals: &[TierTotal],
-        buckets: &[Bucket],
-    ) -> Vec<(u64, String)> {
+    fn check_rounding(&self, edge: &Edge<'_>, totals: &[TierTotal]) -> Vec<(u64, String)> {
         let mut wrong = Vec::new();
         if totals.iter().any(|total| total.billed.is_none()) {
             // Rows that can belong to several tiers: all of them together.
-            let billed: BigDecimal = buckets.iter().map(|bucket| &bucket.billed).sum();
+            let billed: BigDecimal = self.rows.iter().map(|row| &row.billed).sum();
             let rounding: BigDecimal = self.rounding.iter().map(|(.., amount)| amount).sum();
             let due: BigDecimal = totals.iter().map(|total| edge.rounded(&total.exact)).sum();
             if billed + &rounding != due {

@@ -36,6 +36,27 @@ const COLUMNS: &[&str] = &[
     "PricingCurrency",
 ];
 
+const BUYER: usize = 0;
+const LIST: usize = 1;
+const METER: usize = 2;
+const FROM: usize = 3;
+const TIER: usize = 5;
+const TIER_FROM: usize = 6;
+const BOOK: usize = 7;
+const SELECTOR: usize = 8;
+const RULE_FROM: usize = 9;
+const RULE_UNTIL: usize = 10;
+const DERIVATION: usize = 11;
+const PERCENT: usize = 12;
+const SOURCE: usize = 13;
+const SOURCE_LIST: usize = 14;
+const SOURCE_PRICE: usize = 15;
+const SOURCE_CURRENCY: usize = 16;
+const SOURCE_RATE: usize = 17;
+const RATE: usize = 18;
+const EFFECTIVE: usize = 19;
+const CURRENCY: usize = 20;
+
 /// Decimals of a derived price.
 const DERIVED_DECIMALS: u8 = 12;
 
@@ -45,8 +66,8 @@ pub(crate) fn check(folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
         let path = folder.path(&format!("{seller}/derivations.csv"));
         let sold: Vec<&Edge<'_>> =
             edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
-        let mut check =
-            Check { path, edges, sold: &sold, rates: BTreeMap::new(), sheets: BTreeMap::new() };
+        let whole = folder.certificate.seller.is_none() && folder.certificate.buyer.is_none();
+        let mut check = Check { path, edges, sold: &sold, whole, said: BTreeMap::new() };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
@@ -57,10 +78,10 @@ struct Check<'a> {
     path: String,
     edges: &'a [Edge<'a>],
     sold: &'a [&'a Edge<'a>],
-    /// The rate by which a buyer's price was exchanged from a currency.
-    rates: BTreeMap<(String, String), String>,
-    /// What sheets say: by sheet, meter, tier and the day from which it is cited.
-    sheets: BTreeMap<(String, String, String, String), (String, String)>,
+    /// Whether everybody's files are here.
+    whole: bool,
+    /// What rows before have said of something that says the same to everybody.
+    said: BTreeMap<Vec<String>, Vec<String>>,
 }
 
 impl Check<'_> {
@@ -111,18 +132,18 @@ impl Check<'_> {
         faults: &mut Faults,
     ) -> Result<(), String> {
         let at = (self.path.as_str(), Some(row.line));
-        faults.same(at, "TierFrom", row.cell(6), &number::trimmed(&price.tier_from));
-        faults.same(at, "PricingCurrency", row.cell(20), &price.stated[2]);
+        faults.same(at, "TierFrom", row.cell(TIER_FROM), &number::trimmed(&price.tier_from));
+        faults.same(at, "PricingCurrency", row.cell(CURRENCY), &price.stated[2]);
         let made = Made::of(row)?;
         let effective = made.effective();
-        faults.same(at, "EffectiveUnitPrice", row.cell(19), &number::trimmed(&effective));
+        faults.same(at, "EffectiveUnitPrice", row.cell(EFFECTIVE), &number::trimmed(&effective));
         let in_list = (edge.prices.path.as_str(), Some(price.line));
         faults.same(in_list, "EffectiveUnitPrice", &price.stated[1], &number::trimmed(&effective));
         let list_price = if made.from_list { &made.source } else { &effective };
         faults.same(in_list, "UnitPrice", &price.stated[0], &number::trimmed(list_price));
         faults.same(in_list, "PriceAdjustmentDescription", &price.adjustment, &made.adjustment());
         Self::check_dates(row, price)?;
-        self.check_rates(row)?;
+        self.check_rule(row)?;
         self.check_source(row, edge, meter, price)
     }
 
@@ -135,7 +156,7 @@ impl Check<'_> {
                 .map(Some)
                 .map_err(|_| format!("{} is {text:?}: not an instant", COLUMNS[at])),
         };
-        let (from, until) = (bound(9)?, bound(10)?);
+        let (from, until) = (bound(RULE_FROM)?, bound(RULE_UNTIL)?);
         if from.is_some_and(|from| price.from < from)
             || until.is_some_and(|until| until <= price.from)
         {
@@ -144,23 +165,32 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Where nothing is exchanged the rate is one; a buyer's prices are exchanged at one rate.
-    fn check_rates(&mut self, row: &Row) -> Result<(), String> {
-        let (source, rate) = (row.cell(16), row.cell(18));
-        let key = (row.cell(0).to_owned(), format!("{source}/{}", row.cell(13)));
-        if row.cell(11) != "buy plus" {
-            let plain = row.cell(17) == "1" && rate == "1" && source == row.cell(20);
-            return if plain { Ok(()) } else { Err("nothing is exchanged by such a rule".into()) };
+    /// What says the same to everybody says what it said in the rows before.
+    fn said_before(&mut self, row: &Row, of: &[usize], says: &[usize]) -> Result<(), String> {
+        let cells = |columns: &[usize]| -> Vec<String> {
+            columns.iter().map(|at| format!("{} {}", COLUMNS[*at], row.cell(*at))).collect()
+        };
+        let said = cells(says);
+        let known = self.said.entry(cells(of)).or_insert_with(|| said.clone());
+        if *known == said {
+            return Ok(());
         }
-        let known = self.rates.entry(key).or_insert_with(|| rate.to_owned());
-        if known == rate {
-            Ok(())
-        } else {
-            Err(format!("ExchangeRate is {rate}; the rows before have {known}"))
-        }
+        Err(format!("says {}; the rows before say {}", said.join(", "), known.join(", ")))
     }
 
-    /// A price sheet says the same to everybody; what a seller pays stands in its own price list.
+    /// A rule is the same wherever it applies; a buyer's prices are exchanged at one rate.
+    fn check_rule(&mut self, row: &Row) -> Result<(), String> {
+        self.said_before(row, &[BOOK, SELECTOR, RULE_FROM, RULE_UNTIL], &[DERIVATION, PERCENT])?;
+        if row.cell(DERIVATION) == "buy plus" {
+            return self.said_before(row, &[BUYER, SOURCE, SOURCE_CURRENCY], &[RATE]);
+        }
+        let plain = row.cell(SOURCE_RATE) == "1" && row.cell(RATE) == "1";
+        if !plain || row.cell(SOURCE_CURRENCY) != row.cell(CURRENCY) {
+            return Err("nothing is exchanged by such a rule".into());
+        }
+        Ok(())
+    }
+
     fn check_source(
         &mut self,
         row: &Row,
@@ -168,49 +198,60 @@ impl Check<'_> {
         meter: &MeterPrices,
         price: &Price,
     ) -> Result<(), String> {
-        let source = row.cell(13);
-        let Some(key) = source.strip_prefix("bought from ") else {
-            if source == "rule" {
-                return if row.cell(11) == "fixed" {
-                    Ok(())
-                } else {
-                    Err("only a fixed price has no source".into())
-                };
+        match (row.cell(DERIVATION), row.cell(SOURCE)) {
+            ("fixed", "rule") => {}
+            ("list minus", sheet) if sheet.starts_with("price sheet ") => {
+                // A sheet says the same to everybody, and a list is made from one sheet.
+                self.said_before(row, &[BUYER, LIST, DERIVATION], &[SOURCE])?;
+                self.said_before(
+                    row,
+                    &[SOURCE, METER, TIER, FROM],
+                    &[SOURCE_PRICE, SOURCE_CURRENCY],
+                )?;
             }
-            let entry = [13, 2, 5, 3].map(|at| row.cell(at).to_owned());
-            let [sheet, meter, tier, from] = entry;
-            let said = (row.cell(15).to_owned(), row.cell(16).to_owned());
-            let known =
-                self.sheets.entry((sheet, meter, tier, from)).or_insert_with(|| said.clone());
-            return if *known == said {
-                Ok(())
+            ("buy plus", bought) => {
+                let seller = bought.strip_prefix("bought from ");
+                let seller = seller.ok_or_else(|| format!("Source is {bought:?}"))?;
+                return self.check_bought(row, seller, edge, meter, price);
+            }
+            (rule, source) => return Err(format!("Derivation is {rule:?} with Source {source:?}")),
+        }
+        if row.cell(SOURCE_LIST).is_empty() {
+            return Ok(());
+        }
+        Err("SourcePriceList is of what somebody has bought".into())
+    }
+
+    /// What a seller pays stands in its own price list.
+    fn check_bought(
+        &self,
+        row: &Row,
+        seller: &str,
+        edge: &Edge<'_>,
+        meter: &MeterPrices,
+        price: &Price,
+    ) -> Result<(), String> {
+        let bought = self.edges.iter().find(|bought| {
+            bought.certified.seller == seller && bought.certified.buyer == edge.certified.seller
+        });
+        let Some(bought) = bought else {
+            // It may be outside what was exported.
+            return if self.whole {
+                Err(format!("{} buys nothing from {seller}", edge.certified.seller))
             } else {
-                Err(format!(
-                    "SourcePrice is {} {}; another row has {} {}",
-                    said.0, said.1, known.0, known.1
-                ))
+                Ok(())
             };
         };
-        if row.cell(11) != "buy plus" {
-            return Err("only buy plus has such a source".into());
-        }
-        let bought = self.edges.iter().find(|bought| {
-            bought.certified.seller == key && bought.certified.buyer == edge.certified.seller
-        });
-        // What the seller itself paid may be outside what was exported.
-        let Some(bought) = bought else { return Ok(()) };
-        let list = bought.prices.of(row.cell(14), &meter.meter);
-        let list =
-            list.ok_or_else(|| format!("list {} of {key} does not have the meter", row.cell(14)))?;
-        let paid = list.prices.iter().find(|paid| {
+        let list = row.cell(SOURCE_LIST);
+        let paid = bought.prices.of(list, &meter.meter).into_iter().flat_map(|meter| &meter.prices);
+        let mut paid = paid.filter(|paid| {
             paid.from <= price.from && price.from < paid.until && paid.tier == price.tier
         });
-        let paid =
-            paid.ok_or_else(|| format!("list {} of {key} has no such price", row.cell(14)))?;
-        let said = [15, 16, 17].map(|at| row.cell(at));
+        let paid = paid.next();
+        let paid = paid.ok_or_else(|| format!("list {list:?} of {seller} has no such price"))?;
+        let said = [SOURCE_PRICE, SOURCE_CURRENCY, SOURCE_RATE].map(|at| row.cell(at));
         let [_, effective, currency, rate, _] = &paid.stated;
-        let tiers = paid.tier_from == price.tier_from;
-        if said != [effective.as_str(), currency, rate] || !tiers {
+        if said != [effective.as_str(), currency, rate] || paid.tier_from != price.tier_from {
             return Err(format!(
                 "SourcePrice is {} {} at {}; {}:{} says {effective} {currency} at {rate}",
                 said[0], said[1], said[2], bought.prices.path, paid.line
@@ -236,18 +277,18 @@ impl Made {
             number::parse_trimmed(text)
                 .ok_or_else(|| format!("{} is {text:?}: not a number", COLUMNS[at]))
         };
-        let percent = number(12)?;
+        let percent = number(PERCENT)?;
         let hundredth = &percent * BigDecimal::new(1.into(), 2);
-        let (from_list, factor) = match row.cell(11) {
+        let (from_list, factor) = match row.cell(DERIVATION) {
             "list minus" => (true, BigDecimal::one() - hundredth),
             "buy plus" => (false, BigDecimal::one() + hundredth),
-            "fixed" if row.cell(12) == "0" => (false, BigDecimal::one()),
+            "fixed" if row.cell(PERCENT) == "0" => (false, BigDecimal::one()),
             other => return Err(format!("Derivation is {other:?} with {percent} percent")),
         };
-        let untouched = [12, 17, 18].map(|at| row.cell(at)) == ["0", "1", "1"];
-        let factor = factor * number(17)? * number(18)?;
+        let untouched = [PERCENT, SOURCE_RATE, RATE].map(|at| row.cell(at)) == ["0", "1", "1"];
+        let factor = factor * number(SOURCE_RATE)? * number(RATE)?;
         let factor = (!untouched).then_some(factor);
-        Ok(Self { from_list, percent, source: number(15)?, factor })
+        Ok(Self { from_list, percent, source: number(SOURCE_PRICE)?, factor })
     }
 
     /// A derived price is rounded once, half even; one that nothing is done to stays as it is.

@@ -1,18 +1,20 @@
 //! How usage fills tiers: what each tier must hold, given what was used at which price.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
 
 use crate::prices::Price;
 
-/// Usage of rows that can have been billed by the same prices.
+/// A row of usage.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
-    /// Which prices state what the rows state, on their day; in order.
-    pub candidates: Vec<usize>,
+pub(crate) struct UsageRow {
+    pub line: u64,
+    /// Which prices state what the row states, on its day; in order.
+    pub candidates: Rc<[usize]>,
     pub quantity: BigDecimal,
-    /// What the rows say they come to.
+    /// What the row says it comes to.
     pub billed: BigDecimal,
 }
 
@@ -31,94 +33,19 @@ pub(crate) struct TierTotal {
     pub certain: bool,
 }
 
-/// How much of a counter lies in a tier that begins at one bound and ends at the next. What is
-/// below zero lies in the first.
-fn in_tier(counter: &BigDecimal, from: &BigDecimal, next: Option<&BigDecimal>) -> BigDecimal {
-    let until = next.map_or_else(|| counter.clone(), |next| next.min(counter).clone());
-    let within = until - from;
-    if from.is_zero() { within } else { within.max(BigDecimal::zero()) }
-}
-
-/// What a movement of the counter puts into each tier.
-fn moved(tiers: &[&Price], before: &BigDecimal, quantity: &BigDecimal) -> Vec<BigDecimal> {
-    let after = before + quantity;
-    let held = |at: usize, counter: &BigDecimal| {
-        in_tier(counter, &tiers[at].tier_from, tiers.get(at + 1).map(|next| &next.tier_from))
-    };
-    (0..tiers.len()).map(|at| held(at, &after) - held(at, before)).collect()
-}
-
-/// Adds usage up by tier and checks that the tiers were filled in their order.
-pub(crate) fn fill(prices: &[Price], buckets: &[Bucket]) -> Result<Vec<TierTotal>, String> {
-    let intervals: Vec<Vec<&Price>> = prices
-        .chunk_by(|a, b| a.interval == b.interval)
-        .map(|tiers| tiers.iter().collect())
-        .collect();
-    let interval_of = |bucket: &Bucket| {
-        let first = prices[*bucket.candidates.first()?].interval;
-        bucket.candidates.iter().all(|at| prices[*at].interval == first).then_some(first)
-    };
-    let per_interval: Option<Vec<usize>> = buckets.iter().map(interval_of).collect();
+/// Adds usage up by tier and checks that the rows, in their order, fill the tiers in theirs.
+pub(crate) fn fill(prices: &[Price], rows: &[UsageRow]) -> Result<Vec<TierTotal>, (u64, String)> {
     let mut totals = Totals { prices, tiers: BTreeMap::new() };
-    if let Some(per_interval) = per_interval {
-        let mut counter = BigDecimal::zero();
-        let mut first_price = 0;
-        for (at, tiers) in intervals.iter().enumerate() {
-            let here = buckets.iter().zip(&per_interval).filter(|(_, interval)| **interval == at);
-            let here: Vec<&Bucket> = here.map(|(bucket, _)| bucket).collect();
-            let quantity: BigDecimal = here.iter().map(|bucket| &bucket.quantity).sum();
-            let expected = moved(tiers, &counter, &quantity);
-            compare(&here, first_price, &expected, |price| price - first_price)?;
-            for (tier, quantity) in expected.into_iter().enumerate() {
-                totals.add(first_price + tier, quantity);
-            }
-            counter += quantity;
-            first_price += tiers.len();
-        }
+    let interval = |row: &UsageRow| {
+        let first = prices[*row.candidates.first()?].interval;
+        row.candidates.iter().all(|at| prices[*at].interval == first).then_some(first)
+    };
+    if rows.iter().all(|row| interval(row).is_some()) {
+        totals.in_order(rows)?;
     } else {
-        totals.unsplit(buckets, &intervals)?;
+        totals.unsplit(rows).map_err(|reason| (rows[0].line, reason))?;
     }
-    totals.note_rows(buckets);
-    Ok(totals.tiers.into_values().filter(|total| !total.used.is_empty()).collect())
-}
-
-/// Rows that can only belong to some tiers must come to what these must hold.
-fn compare(
-    buckets: &[&Bucket],
-    first_price: usize,
-    expected: &[BigDecimal],
-    tier_of: impl Fn(usize) -> usize,
-) -> Result<(), String> {
-    // Tiers that share rows are compared together.
-    let mut together: Vec<usize> = (0..expected.len()).collect();
-    for bucket in buckets {
-        let tiers: BTreeSet<usize> = bucket.candidates.iter().map(|at| tier_of(*at)).collect();
-        let target = tiers.iter().map(|tier| together[*tier]).min().unwrap_or_default();
-        let joined: BTreeSet<usize> = tiers.iter().map(|tier| together[*tier]).collect();
-        for group in &mut together {
-            if joined.contains(group) {
-                *group = target;
-            }
-        }
-    }
-    let mut given = vec![BigDecimal::zero(); expected.len()];
-    for bucket in buckets {
-        let first = bucket.candidates.first().copied().unwrap_or(first_price);
-        given[together[tier_of(first)]] += &bucket.quantity;
-    }
-    let mut wanted = vec![BigDecimal::zero(); expected.len()];
-    for (tier, quantity) in expected.iter().enumerate() {
-        wanted[together[tier]] += quantity;
-    }
-    let wrong = given.iter().zip(&wanted).position(|(given, wanted)| given != wanted);
-    match wrong {
-        None => Ok(()),
-        Some(tier) => Err(format!(
-            "{} units are billed in tier {tier}; in the order of the tiers there are {}",
-            crate::number::trimmed(&given[tier]),
-            crate::number::trimmed(&wanted[tier]),
-        )),
-    }
+    Ok(totals.tiers.into_values().collect())
 }
 
 struct Totals<'a> {
@@ -138,75 +65,126 @@ impl Totals<'_> {
         })
     }
 
-    fn add(&mut self, price: usize, quantity: BigDecimal) {
-        if quantity.is_zero() {
-            return;
-        }
-        let amount = &quantity * self.prices[price].billed();
+    fn add(&mut self, price: usize, quantity: &BigDecimal) -> &mut TierTotal {
+        let amount = quantity * self.prices[price].billed();
         let total = self.tier(self.prices[price].tier);
         total.quantity += quantity;
         total.exact += amount;
         total.used.insert(price);
-        total.certain = true;
+        total
+    }
+
+    /// Each row lies in a tier of its price: from what has gone before to what has gone with it.
+    fn in_order(&mut self, rows: &[UsageRow]) -> Result<(), (u64, String)> {
+        let interval_of = |row: &UsageRow| self.prices[row.candidates[0]].interval;
+        let mut intervals: BTreeMap<usize, Vec<&UsageRow>> = BTreeMap::new();
+        for row in rows {
+            intervals.entry(interval_of(row)).or_default().push(row);
+        }
+        let mut counter = BigDecimal::zero();
+        for rows in intervals.into_values() {
+            for row in rows {
+                let after = &counter + &row.quantity;
+                let (low, high) =
+                    if counter < after { (&counter, &after) } else { (&after, &counter) };
+                let fitting: Vec<usize> = row
+                    .candidates
+                    .iter()
+                    .copied()
+                    .filter(|at| self.holds(*at, low, high))
+                    .collect();
+                let Some(first) = fitting.first() else {
+                    return Err((row.line, self.misplaced(row, &counter)));
+                };
+                // A row of nothing may lie on the bound of two tiers.
+                for at in &fitting[1..] {
+                    self.tier(self.prices[*at].tier).used.insert(*at);
+                }
+                let total = self.add(*first, &row.quantity);
+                total.certain |= fitting.len() == 1;
+                if let Some(billed) = &mut total.billed {
+                    *billed += &row.billed;
+                }
+                counter = after;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a tier holds a stretch of units. What is below zero lies in the first.
+    fn holds(&self, price: usize, low: &BigDecimal, high: &BigDecimal) -> bool {
+        let price = &self.prices[price];
+        let next = self
+            .prices
+            .iter()
+            .find(|next| next.interval == price.interval && next.tier == price.tier + 1);
+        (price.tier == 0 || *low >= price.tier_from)
+            && next.is_none_or(|next| *high <= next.tier_from)
+    }
+
+    fn misplaced(&self, row: &UsageRow, before: &BigDecimal) -> String {
+        let tiers = row.candidates.iter().map(|at| self.prices[*at].tier.to_string());
+        format!(
+            "{} units are billed in tier {}, which does not hold them after {}",
+            crate::number::trimmed(&row.quantity),
+            tiers.collect::<Vec<_>>().join(" or "),
+            crate::number::trimmed(before)
+        )
     }
 
     /// Where the price changes within a day and states the same before and after, nobody can see
     /// from the rows which part is which, and it makes no difference to the amount. The tiers
     /// are then compared over the whole month, if they begin at the same quantities.
-    fn unsplit(&mut self, buckets: &[Bucket], intervals: &[Vec<&Price>]) -> Result<(), String> {
+    fn unsplit(&mut self, rows: &[UsageRow]) -> Result<(), String> {
+        let intervals: Vec<Vec<&Price>> = self
+            .prices
+            .chunk_by(|a, b| a.interval == b.interval)
+            .map(|tiers| tiers.iter().collect())
+            .collect();
         let bounds = |tiers: &Vec<&Price>| -> Vec<BigDecimal> {
             tiers.iter().map(|price| price.tier_from.clone()).collect()
         };
         let Some(first) = intervals.first() else { return Ok(()) };
-        let quantity: BigDecimal = buckets.iter().map(|bucket| &bucket.quantity).sum();
-        let mut left = moved(first, &BigDecimal::zero(), &quantity);
-        if intervals.iter().all(|tiers| bounds(tiers) == bounds(first)) {
-            let all: Vec<&Bucket> = buckets.iter().collect();
-            compare(&all, 0, &left, |price| self.prices[price].tier)?;
-        }
-        for bucket in buckets {
-            let mut rest = bucket.quantity.clone();
-            for (at, price) in bucket.candidates.iter().enumerate() {
+        let quantity: BigDecimal = rows.iter().map(|row| &row.quantity).sum();
+        let mut left = filled(first, &quantity);
+        let comparable = intervals.iter().all(|tiers| bounds(tiers) == bounds(first));
+        for row in rows {
+            let mut rest = row.quantity.clone();
+            for (at, price) in row.candidates.iter().enumerate() {
                 let tier = self.prices[*price].tier;
-                let is_last = at + 1 == bucket.candidates.len();
+                let same_tier = |other: &usize| self.prices[*other].tier == tier;
+                let is_last = row.candidates[at..].iter().all(same_tier);
                 let room = left.get(tier).cloned().unwrap_or_default();
                 let taken = if is_last { rest.clone() } else { room.min(rest.clone()) };
                 if let Some(left) = left.get_mut(tier) {
                     *left -= &taken;
                 }
                 rest -= &taken;
-                self.add(*price, taken);
-            }
-        }
-        Ok(())
-    }
-
-    /// Which tiers the rows themselves show.
-    fn note_rows(&mut self, buckets: &[Bucket]) {
-        for bucket in buckets {
-            let tiers: BTreeSet<usize> =
-                bucket.candidates.iter().map(|at| self.prices[*at].tier).collect();
-            let alone = tiers.len() == 1;
-            for at in &bucket.candidates {
-                let tier = self.prices[*at].tier;
-                let total = self.tier(tier);
-                total.certain |= alone;
-                if alone {
-                    total.used.insert(*at);
-                } else {
-                    total.billed = None;
-                    // A row of nothing: only if the tier is there at all.
-                    if total.used.is_empty() {
-                        total.used.insert(*at);
-                    }
+                let total = self.add(*price, &taken);
+                total.certain |= !taken.is_zero();
+                total.billed = None;
+                if is_last {
+                    break;
                 }
             }
-            if alone
-                && let Some(tier) = tiers.first()
-                && let Some(billed) = &mut self.tier(*tier).billed
-            {
-                *billed += &bucket.billed;
+        }
+        match left.iter().position(|left| !left.is_zero()) {
+            Some(tier) if comparable => {
+                let left = crate::number::trimmed(&left[tier]);
+                Err(format!("tier {tier} is off by {left} units"))
             }
+            _ => Ok(()),
         }
     }
+}
+
+/// How many units of a quantity lie in each tier.
+fn filled(tiers: &[&Price], quantity: &BigDecimal) -> Vec<BigDecimal> {
+    let until = |at: usize| tiers.get(at + 1).map(|next| next.tier_from.clone());
+    let within = tiers.iter().enumerate().map(|(at, tier)| {
+        let end = until(at).map_or_else(|| quantity.clone(), |next| next.min(quantity.clone()));
+        let units = end - &tier.tier_from;
+        if at == 0 { units } else { units.max(BigDecimal::zero()) }
+    });
+    within.collect()
 }

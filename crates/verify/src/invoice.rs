@@ -228,11 +228,22 @@ fn counted(number: &str) -> Option<(&str, u64)> {
     counter.parse().ok().map(|counter| (prefix, counter))
 }
 
-/// A party is the same on every invoice, and the period is what its bounds say.
+/// A party is the same on every invoice and subscription, and the period is what its bounds say.
 pub(crate) fn check_parties(edges: &[Edge<'_>], faults: &mut Faults) {
     let mut known: BTreeMap<&str, &Party> = BTreeMap::new();
     for edge in edges {
         let invoice = &edge.invoice.invoice;
+        let buyer = &invoice.buyer;
+        let domain = buyer.domain.as_deref().unwrap_or_default();
+        let named = [buyer.tenant_id.as_str(), &buyer.name, domain, &buyer.country];
+        let mut bought = edge.subscriptions.by_id.values();
+        if let Some(other) =
+            bought.find(|bought| bought.customer[0] == named[0] && bought.customer != named)
+        {
+            let place = format!("{}:{}", edge.subscriptions.path, other.line);
+            let reason = format!("buyer {} differs from {place}", buyer.key);
+            edge.invoice.fault(faults, "buyer", reason);
+        }
         for (role, party) in [("seller", &invoice.seller), ("buyer", &invoice.buyer)] {
             let first = *known.entry(&party.key).or_insert(party);
             if first != party {

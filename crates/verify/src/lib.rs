@@ -93,6 +93,7 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
     let certified = &folder.certificate.edges;
     let edges: Vec<Edge<'_>> =
         certified.iter().filter_map(|edge| Edge::load(folder, edge, faults)).collect();
+    check_decimals(folder, faults);
     invoice::check_series(folder, &edges, faults);
     invoice::check_parties(&edges, faults);
     derivations::check(folder, &edges, faults);
@@ -121,6 +122,18 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
     }
     chain::check_quantities(folder, &edges, &all_seen, faults);
     verified
+}
+
+/// The amounts of all files are rounded at one place, if at all.
+fn check_decimals(folder: &folder::Folder, faults: &mut Faults) {
+    let decimals = |edge: &folder::CertifiedEdge| (edge.billing_decimals, edge.pricing_decimals);
+    let mut edges = folder.certificate.edges.iter();
+    let Some(first) = edges.next().map(decimals) else { return };
+    for edge in edges.filter(|edge| decimals(edge) != first) {
+        let needle = format!("\"invoice\": \"{}\"", edge.invoice);
+        let reason = format!("the decimals of {} differ from the other edges'", edge.invoice);
+        folder.certificate_fault(faults, &needle, reason);
+    }
 }
 
 /// Works on every item, as many at a time as there are workers; the answers come in order.

@@ -82,13 +82,15 @@ pub(crate) struct MeterPrices {
 pub(crate) struct Prices {
     pub path: String,
     pub meters: BTreeMap<(String, String), MeterPrices>,
+    /// List and meter of the last row that was read.
+    last: Option<(u64, String)>,
 }
 
 impl Prices {
     /// Reads the prices of an edge that is billed in a currency.
     pub fn load(folder: &Folder, place: &str, currency: &str, faults: &mut Faults) -> Self {
         let path = format!("{place}/prices.csv");
-        let mut prices = Self { path: path.clone(), meters: BTreeMap::new() };
+        let mut prices = Self { path: path.clone(), ..Self::default() };
         let mut table = match Table::open(&folder.root.join(&path), COLUMNS) {
             Ok(table) => table,
             Err(reason) => {
@@ -143,6 +145,12 @@ impl Prices {
         number(16)?;
         check_rate(&stated, &rate, currency)?;
         let key = (row.cell(0).to_owned(), row.cell(1).to_owned());
+        let list: u64 = row.cell(0).parse().map_err(|_| "PriceList is not a number".to_owned())?;
+        let place = Some((list, key.1.clone()));
+        if place < self.last {
+            return Err("does not follow the row before: lists and meters are in order".into());
+        }
+        self.last = place;
         let meter = self.meters.entry(key).or_insert_with(|| MeterPrices {
             meter: row.cell(1).to_owned(),
             product: product.clone(),

