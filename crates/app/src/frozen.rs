@@ -249,3 +249,91 @@ impl Decimals {
 pub(crate) fn times(batch: &RecordBatch, name: &str) -> Result<ScalarBuffer<i64>> {
     Ok(column::<TimestampMicrosecondType>(batch, name)?.values().clone())
 }
+
+/// A rated line.
+pub(crate) struct Line {
+    pub scope: (SubscriptionIndex, MeterIndex),
+    pub start: i64,
+    pub quantity: Quantity,
+    /// By position; none beyond the end of the sale path.
+    pub tiers: Vec<Option<u8>>,
+}
+
+/// Rated lines, one after the other.
+pub(crate) struct Lines<'b, I> {
+    batches: I,
+    book: &'b RateBook,
+    batch: Option<LineBatch>,
+    row: usize,
+}
+
+/// A batch of rated lines.
+struct LineBatch {
+    rows: usize,
+    scopes: Scopes,
+    starts: ScalarBuffer<i64>,
+    slices: Int32Array,
+    quantity: Decimals,
+    /// By position.
+    tiers: Vec<Int32Array>,
+}
+
+impl LineBatch {
+    fn of(batch: &RecordBatch, book: &RateBook) -> Result<Self> {
+        let tiers = (1..=book.depth())
+            .map(|position| column::<Int32Type>(batch, &format!("tier_{position}")));
+        Ok(Self {
+            rows: batch.num_rows(),
+            scopes: Scopes::of(batch, book)?,
+            starts: times(batch, "usage_start")?,
+            slices: column::<Int32Type>(batch, "slice")?,
+            quantity: Decimals::of(batch, "quantity")?,
+            tiers: tiers.collect::<Result<_>>()?,
+        })
+    }
+
+    fn line(&self, row: usize) -> Result<Line> {
+        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.quantity.scale));
+        let quantity = self.quantity.get(row).ok_or_else(|| Error::internal("no quantity"))?;
+        let tiers = self.tiers.iter();
+        let tiers = tiers.map(|tier| tier.is_valid(row).then(|| tier.value(row) as u8));
+        Ok(Line {
+            scope: self.scopes.get(row)?,
+            start: self.starts[row],
+            quantity: Quantity::from_mantissa(quantity * factor),
+            tiers: tiers.collect(),
+        })
+    }
+}
+
+impl<'b, I: Iterator<Item = Result<RecordBatch>>> Lines<'b, I> {
+    pub const fn new(batches: I, book: &'b RateBook) -> Self {
+        Self { batches, book, batch: None, row: 0 }
+    }
+
+    /// The batch with the current line and its row, if there is any left.
+    fn at(&mut self) -> Result<Option<(&LineBatch, usize)>> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.rows) {
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            self.batch = Some(LineBatch::of(&batch?, self.book)?);
+            self.row = 0;
+        }
+        Ok(self.batch.as_ref().map(|batch| (batch, self.row)))
+    }
+
+    pub fn is_at_end(&mut self) -> Result<bool> {
+        Ok(self.at()?.is_none())
+    }
+
+    pub fn current(&mut self) -> Result<Line> {
+        let (batch, row) =
+            self.at()?.ok_or_else(|| Error::internal("usage without a rated line"))?;
+        batch.line(row)
+    }
+
+    /// Goes to the next line; says whether it belongs to the same record.
+    pub fn advance_within_record(&mut self) -> Result<bool> {
+        self.row += 1;
+        Ok(self.at()?.is_some_and(|(batch, row)| batch.slices.value(row) > 0))
+    }
+}

@@ -5,6 +5,7 @@
 
 pub mod close;
 pub mod crash;
+pub mod explain;
 pub mod export;
 mod facts;
 mod frozen;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use app::explain::LineName;
 use app::imports::UsageFormat;
 use clap::{Args, Parser, Subcommand};
 use documents::Format;
@@ -77,6 +78,10 @@ pub enum Command {
     #[command(after_help = "Exits with 1 and names file and line where something does not tie \
         out.\n\nExample:\n  skyhandel verify october")]
     Verify(VerifyArgs),
+    /// Explain an invoice line: usage, tier, price entry, rules, exchange rate, rounding.
+    #[command(after_help = "Example:\n  skyhandel explain INV-000001/12\n  skyhandel explain \
+        2fdcb8a5-5b9c-5c10-8b2e-1f6f3f5f2c11 --json")]
+    Explain(ExplainArgs),
     /// Print the JSON schema of programme files.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
     Schema,
@@ -261,4 +266,16 @@ pub struct VerifyArgs {
     /// How many workers; one a core if left out.
     #[arg(long)]
     pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The line: INVOICE/LINE, counted from one, or the `ReferenceID` of a reconciliation file.
+    pub line: LineName,
+    /// Whose invoice it is, where several sellers have one of this number.
+    #[arg(long)]
+    pub seller: Option<Key>,
+    /// List every usage record.
+    #[arg(long)]
+    pub all: bool,
 }

@@ -73,6 +73,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Rate(args) => commands::rate::run(ctx, args, output).await?,
         Command::Close(args) => commands::close::run(ctx, args, output).await?,
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
+        Command::Explain(args) => commands::explain::run(ctx, args, output).await?,
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
         Command::Demo(_) | Command::Schema | Command::Completions { .. } | Command::Verify(_) => {}
     }

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod close;
+pub mod explain;
 pub mod export;
 pub mod imports;
 pub mod invoices;

@@ -1,0 +1,111 @@
+//! Finding the line that is to be explained.
+
+use domain::invoice_line_id;
+use kernel::{Error, InvoiceLineId, Month, Result};
+use rating::EdgeIndex;
+use store::InvoiceRow;
+
+use super::LineName;
+use crate::Ctx;
+use crate::export::Frozen;
+use crate::frozen::{FrozenGroup, groups_name, read_groups};
+
+pub(super) fn no_such_line(name: &LineName) -> Error {
+    let id = match name {
+        LineName::Reference(reference) => reference.to_string(),
+        LineName::Number { invoice, line } => format!("{invoice}/{line}"),
+    };
+    Error::NotFound { kind: "invoice line", id }
+}
+
+/// A line and where it stands.
+pub(super) struct Found {
+    pub invoice: InvoiceRow,
+    pub edge: EdgeIndex,
+    pub line: u64,
+    pub partition: usize,
+    pub group: FrozenGroup,
+}
+
+/// The groups of one edge in the order of its invoice, with their partitions.
+fn groups_of(frozen: &Frozen, edge: EdgeIndex) -> Result<Vec<(usize, FrozenGroup)>> {
+    let mut groups = Vec::new();
+    for partition in 0..frozen.usage.partitioning.len() {
+        let name = format!("{}/rated-lines/{}", frozen.close.month, groups_name(partition));
+        let all = read_groups(&frozen.document(&name)?, &frozen.book)?.into_iter();
+        groups.extend(
+            all.filter(|group| {
+                let path = frozen.book.path(group.subscription);
+                path.get(usize::from(group.position)) == Some(&edge)
+            })
+            .map(|group| (partition, group)),
+        );
+    }
+    groups.sort_by_key(|(_, group)| (group.subscription, group.meter, group.tier));
+    Ok(groups)
+}
+
+fn edge_of(frozen: &Frozen, invoice: &InvoiceRow) -> Result<EdgeIndex> {
+    let edge = frozen.book.find_edge(invoice.seller, invoice.buyer);
+    edge.ok_or_else(|| Error::internal("an invoice without an edge"))
+}
+
+/// The so-many-th line of an invoice.
+pub(super) fn numbered(frozen: &Frozen, invoice: &InvoiceRow, line: u64) -> Result<Option<Found>> {
+    let edge = edge_of(frozen, invoice)?;
+    let groups = groups_of(frozen, edge)?;
+    let at = usize::try_from(line - 1).ok().and_then(|at| groups.get(at).copied());
+    Ok(at.map(|(partition, group)| Found {
+        invoice: invoice.clone(),
+        edge,
+        line,
+        partition,
+        group,
+    }))
+}
+
+/// The line with an id, if the month has it.
+pub(super) fn referenced(frozen: &Frozen, reference: InvoiceLineId) -> Result<Option<Found>> {
+    for invoice in &frozen.invoices {
+        let edge = edge_of(frozen, invoice)?;
+        let groups = groups_of(frozen, edge)?;
+        let at = groups.iter().position(|(_, group)| line_id(frozen, edge, group) == reference);
+        if let Some(at) = at {
+            let (partition, group) = groups[at];
+            let line = at as u64 + 1;
+            return Ok(Some(Found { invoice: invoice.clone(), edge, line, partition, group }));
+        }
+    }
+    Ok(None)
+}
+
+/// The id of a line.
+pub(super) fn line_id(frozen: &Frozen, edge: EdgeIndex, group: &FrozenGroup) -> InvoiceLineId {
+    let book = &frozen.book;
+    let edge = &book.edges()[edge.get()];
+    invoice_line_id(
+        (edge.seller, edge.buyer),
+        book.month(),
+        book.subscription_id(group.subscription),
+        &book.meters()[group.meter.get()],
+        group.tier,
+    )
+}
+
+/// The closed month that has a line.
+pub(super) async fn month_with(ctx: &Ctx<'_>, reference: InvoiceLineId) -> Result<Frozen> {
+    let mut tx = ctx.read().await?;
+    let mut months: Vec<Month> = tx.invoices().await?.iter().map(|invoice| invoice.month).collect();
+    drop(tx);
+    months.dedup();
+    months.sort_unstable();
+    months.dedup();
+    // The latest first: that is what people ask about.
+    for month in months.into_iter().rev() {
+        let frozen = Frozen::load(ctx, month).await?;
+        if referenced(&frozen, reference)?.is_some() {
+            return Ok(frozen);
+        }
+    }
+    Err(no_such_line(&LineName::Reference(reference)))
+}
