@@ -13,6 +13,9 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// The first day of what has applied from ever.
+    pub const EVER: Date = Date::constant(1, 1, 1);
+
     /// From a day on, up to but not including another; `None` where that is empty.
     pub fn new(from: Date, until: Option<Date>) -> Option<Self> {
         until.is_none_or(|until| from < until).then_some(Self { from, until })
@@ -39,10 +42,12 @@ impl Validity {
         !before(self, other) && !before(other, self)
     }
 
-    /// The same stretch in microseconds since 1970, half open, in a zone.
+    /// The same stretch in microseconds since 1970, half open, in a zone; `i64::MIN` and
+    /// `i64::MAX` where it has no bound.
     pub fn micros(self, zone: &Zone) -> (i64, i64) {
         let start = |day| instant_micros(zone.start_of(day));
-        (start(self.from), self.until.map_or(i64::MAX, start))
+        let from = if self.from == Self::EVER { i64::MIN } else { start(self.from) };
+        (from, self.until.map_or(i64::MAX, start))
     }
 }
 

@@ -374,7 +374,7 @@ impl<'a> Reader<'a> {
         let derivation = self.derivation(entry, line);
         let validity = match &entry.from {
             Some(from) => self.validity(from, entry.until.as_ref()),
-            None => self.validity_from(Date::constant(1, 1, 1), entry.until.as_ref()),
+            None => self.validity_from(Validity::EVER, entry.until.as_ref()),
         };
         let rule = PriceRule { selector: selector?, validity: validity?, derivation: derivation? };
         let mut fields = vec![];

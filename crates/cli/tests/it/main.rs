@@ -1,4 +1,5 @@
 //! What the executable promises, seen from outside.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod killed;
 mod verify_finds;
