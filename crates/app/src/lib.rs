@@ -3,6 +3,7 @@
 //! **Owns** the order of things: authorize, load, decide in `domain` or `rating`, save, commit.
 //! **Does not own** any rule, any SQL, any layout of a document.
 
+pub mod bench;
 pub mod close;
 pub mod crash;
 pub mod explain;

@@ -82,6 +82,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  skyhandel explain INV-000001/12\n  skyhandel explain \
         2fdcb8a5-5b9c-5c10-8b2e-1f6f3f5f2c11 --json")]
     Explain(ExplainArgs),
+    /// Measure on a made-up month; prints figures and ratios.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Print the JSON schema of programme files.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
     Schema,
@@ -278,4 +281,28 @@ pub struct ExplainArgs {
     /// List every usage record.
     #[arg(long)]
     pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Rate a distributor's month from Parquet to Parquet, beside a floor that rates nothing.
+    #[command(after_help = "Example:\n  skyhandel bench rate --lines 20000000 --json")]
+    Rate(BenchRateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchRateArgs {
+    /// How many usage lines.
+    #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    pub lines: u64,
+    /// How many workers; one a core if left out.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// How often each thing is measured; the fastest counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeat: u32,
+    /// Where the files go and stay, with tables for `benches/peers`; a temporary folder if left
+    /// out.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use app::{Ctx, Installation};
 use clap::{CommandFactory, Parser};
 use kernel::{Error, Result};
 
-use args::{Cli, Command};
+use args::{BenchCommand, Cli, Command};
 use output::Output;
 
 fn main() -> ExitCode {
@@ -47,6 +47,10 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Demo(args) => return demo::run(args, &bar, output).await,
+        Command::Bench(BenchCommand::Rate(args)) => {
+            commands::bench::run(args, &bar, output).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Verify(args) => {
             let workers = args.workers.unwrap_or_else(app::workers);
             return commands::verify::run(&args.folder, workers, output);
@@ -75,7 +79,11 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
         Command::Explain(args) => commands::explain::run(ctx, args, output).await?,
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
-        Command::Demo(_) | Command::Schema | Command::Completions { .. } | Command::Verify(_) => {}
+        Command::Bench(_)
+        | Command::Demo(_)
+        | Command::Schema
+        | Command::Completions { .. }
+        | Command::Verify(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

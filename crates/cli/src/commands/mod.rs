@@ -1,6 +1,7 @@
 //! One file a command: call the operation, print what it did.
 
 pub mod apply;
+pub mod bench;
 pub mod close;
 pub mod explain;
 pub mod export;

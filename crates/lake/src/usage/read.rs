@@ -90,26 +90,24 @@ struct Source<'a> {
 impl<'a> UsageReader<'a> {
     /// Calls `take` with the usage that counts, batch by batch in canonical order.
     ///
-    /// Where one segment has all of it and nothing is corrected, its rows are handed on as they
+    /// Where no customer is in two segments and nothing is corrected, rows are handed on as they
     /// are read; otherwise the partition is merged in memory.
     pub fn read(&self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let sources: Vec<Source<'_>> = self.sources().collect();
-        match sources.as_slice() {
-            [] => Ok(()),
-            [only] if only.segment.corrections == 0 => {
-                self.read_source(only, self.columns.names(), |_, batch| take(batch))
+        if let Some(order) = side_by_side(&sources) {
+            for at in order {
+                self.read_source(&sources[at], self.columns.names(), |_, batch| take(batch))?;
             }
-            _ => {
-                let merged = self.merge(&sources)?;
-                let mut at = 0;
-                while at < merged.num_rows() {
-                    let rows = BATCH_ROWS.min(merged.num_rows() - at);
-                    take(merged.slice(at, rows))?;
-                    at += rows;
-                }
-                Ok(())
-            }
+            return Ok(());
         }
+        let merged = self.merge(&sources)?;
+        let mut at = 0;
+        while at < merged.num_rows() {
+            let rows = BATCH_ROWS.min(merged.num_rows() - at);
+            take(merged.slice(at, rows))?;
+            at += rows;
+        }
+        Ok(())
     }
 
     fn sources(&self) -> impl Iterator<Item = Source<'a>> + '_ {
@@ -192,6 +190,21 @@ impl<'a> UsageReader<'a> {
             Some(names) => project(&counted, names),
         }
     }
+}
+
+/// The order of segments that have nothing to merge: none corrects, and each has other customers.
+fn side_by_side(sources: &[Source<'_>]) -> Option<Vec<usize>> {
+    if sources.iter().any(|source| source.segment.corrections > 0) {
+        return None;
+    }
+    let ends = |at: usize| {
+        let groups = &sources[at].segment.row_groups;
+        groups.first().zip(groups.last()).map(|(first, last)| (first.first, last.last))
+    };
+    let mut order: Vec<usize> = (0..sources.len()).collect();
+    order.sort_by_key(|at| ends(*at));
+    let apart = |pair: &[usize]| ends(pair[0]).zip(ends(pair[1])).is_some_and(|(a, b)| a.1 < b.0);
+    order.windows(2).all(apart).then_some(order)
 }
 
 /// The number of leading rows for which `holds`, which no later row does.
