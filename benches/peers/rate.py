@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, getcontext
 from pathlib import Path
 
 THREADS = len(os.sched_getaffinity(0))
@@ -18,6 +18,7 @@ os.environ["POLARS_MAX_THREADS"] = str(THREADS)
 import duckdb  # noqa: E402
 import polars as pl  # noqa: E402
 
+getcontext().prec = 80
 REPEAT = 3
 FOLDER = Path(sys.argv[1])
 USAGE = str(FOLDER / "usage" / "*" / "*.parquet")
@@ -25,7 +26,8 @@ OURS = json.loads((FOLDER / "skyhandel.json").read_text())
 EXPECTED = [Decimal(total) for total in OURS["totals"]]
 
 
-def fastest(work):
+def fastest(what, work):
+    print(f"measuring {what}", file=sys.stderr, flush=True)
     best, result = None, None
     for _ in range(REPEAT):
         began = time.perf_counter()
@@ -104,46 +106,67 @@ def duck_lines(db):
 def polars_tables():
     sold = pl.read_parquet(FOLDER / "peers" / "subscriptions.parquet")
     price = pl.read_parquet(FOLDER / "peers" / "prices.parquet").with_columns(
-        *[(pl.col(p) * 10**20).cast(pl.Int128) if False else whole(p, 20) for p in PRICES],
-        whole("tier_from", 15) // 10**9,
-        whole("tier_until", 15) // 10**9,
+        *[whole(price) for price in PRICES],
+        whole("tier_from") // 10**9,
+        whole("tier_until") // 10**9,
         tiered=pl.len().over("chain", "meter_id") > 1,
     )
     return sold, price
 
 
-def whole(column, scale):
+def whole(column):
     return pl.col(column).cast(pl.String).str.replace(".", "", literal=True).cast(pl.Int128)
 
 
-def usage():
-    millionths = (pl.col("quantity").cast(pl.Decimal(18, 6)).cast(pl.String).str.replace(".", "", literal=True)).cast(pl.Int64)
-    frame = pl.scan_parquet(USAGE).select("subscription_id", "meter_id", "usage_start", "quantity")
-    try:
-        return frame.with_columns(quantity=pl.col("quantity").to_physical().cast(pl.Int64))
-    except Exception:  # noqa: BLE001
-        return frame.with_columns(quantity=millionths)
+def usage(files):
+    frame = pl.scan_parquet(files).select("subscription_id", "meter_id", "usage_start", "quantity")
+    return frame.with_columns(quantity=pl.col("quantity").to_physical().cast(pl.Int64))
+
+
+# File by file, since no subscription is in two: all at once takes more memory than there is.
+
+
+def files():
+    return sorted(FOLDER.glob("usage/*/*.parquet"))
 
 
 def polars_totals(tables):
     sold, price = tables
-    used = usage().group_by("subscription_id", "meter_id").agg(pl.col("quantity").sum().cast(pl.Int128))
-    units = (
-        pl.min_horizontal("quantity", "tier_until") - pl.col("tier_from")
-    ).clip(lower_bound=0)
-    cents = []
-    for p in PRICES:
-        product = units * pl.col(p)
+    sums = [0, 0, 0]
+    for file in files():
+        keys = ["subscription_id", "meter_id"]
+        used = usage(file).group_by(keys).agg(pl.col("quantity").sum().cast(pl.Int128))
+        units = pl.min_horizontal("quantity", "tier_until") - pl.col("tier_from")
+        half = pl.lit(5 * 10**23, dtype=pl.Int128)
         unit = pl.lit(10**24, dtype=pl.Int128)
-        cents.append(((product + 5 * 10**23) // unit).sum().alias(p))
-    frame = used.join(sold.lazy(), on="subscription_id").join(price.lazy(), on=["chain", "meter_id"])
-    row = frame.select(cents).collect(engine="streaming").row(0)
-    return [Decimal(cent) / 100 for cent in row]
+        cents = [
+            ((units.clip(lower_bound=0) * pl.col(p) + half) // unit).sum().alias(p) for p in PRICES
+        ]
+        priced = used.join(sold.lazy(), on="subscription_id")
+        priced = priced.join(price.lazy(), on=["chain", "meter_id"])
+        row = priced.select(cents).collect(engine="streaming").row(0)
+        sums = [sum + cent for sum, cent in zip(sums, row)]
+    return [Decimal(cent) / 100 for cent in sums]
 
 
 def polars_lines(tables):
+    target = FOLDER / "polars"
+    target.mkdir(exist_ok=True)
+    for file in files():
+        polars_file(tables, file, target / file.name)
+    sums = pl.scan_parquet(str(target / "*.parquet")).select(
+        *[pl.col(f"amount_{n}_high").cast(pl.Int128).sum() for n in (1, 2, 3)],
+        *[pl.col(f"amount_{n}_low").cast(pl.Int128).sum() for n in (1, 2, 3)],
+        pl.len(),
+    )
+    row = sums.collect(engine="streaming").row(0)
+    exact = [(Decimal(row[n]) * 10**18 + row[3 + n]) / 10**26 for n in range(3)]
+    return (*exact, row[6])
+
+
+def polars_file(tables, file, target):
     sold, price = tables
-    lines = usage().join(sold.lazy(), on="subscription_id")
+    lines = usage(file).join(sold.lazy(), on="subscription_id")
     keys = ["chain", "meter_id"]
     amounts = [
         (pl.col("quantity").cast(pl.Int128) * pl.col(p)).alias(f"amount_{n + 1}")
@@ -169,21 +192,18 @@ def polars_lines(tables):
         )
         .select(*columns, *amounts)
     )
-    target = FOLDER / "polars.parquet"
-    both = pl.concat([flat, graduated]).with_columns(
-        # Parquet knows no whole numbers of 128 bits: two of 64.
-        *[(pl.col(f"amount_{n}") // 10**18).cast(pl.Int64).alias(f"amount_{n}_high") for n in (1, 2, 3)],
-        *[(pl.col(f"amount_{n}") % 10**18).cast(pl.Int64).alias(f"amount_{n}_low") for n in (1, 2, 3)],
-    ).drop("amount_1", "amount_2", "amount_3")
+    # Parquet knows no whole numbers of 128 bits: two of 64.
+    unit = pl.lit(10**18, dtype=pl.Int128)
+    split = [
+        part
+        for n in (1, 2, 3)
+        for part in (
+            (pl.col(f"amount_{n}") // unit).cast(pl.Int64).alias(f"amount_{n}_high"),
+            (pl.col(f"amount_{n}") % unit).cast(pl.Int64).alias(f"amount_{n}_low"),
+        )
+    ]
+    both = pl.concat([flat, graduated]).select(*columns, *split)
     both.sink_parquet(target, compression="uncompressed", engine="streaming")
-    sums = pl.scan_parquet(target).select(
-        *[pl.col(f"amount_{n}_high").cast(pl.Int128).sum() for n in (1, 2, 3)],
-        *[pl.col(f"amount_{n}_low").cast(pl.Int128).sum() for n in (1, 2, 3)],
-        pl.len(),
-    )
-    row = sums.collect(engine="streaming").row(0)
-    exact = [(Decimal(row[n]) * 10**18 + row[3 + n]) / 10**26 for n in range(3)]
-    return (*exact, row[6])
 
 
 def main():
@@ -191,9 +211,15 @@ def main():
           f"{OURS['lines']} usage lines, fastest of {REPEAT}")
     db = duck()
     rows = {}
-    rows["DuckDB"] = (fastest(lambda: duck_totals(db)), fastest(lambda: duck_lines(db)))
+    rows["DuckDB"] = (
+        fastest("DuckDB totals", lambda: duck_totals(db)),
+        fastest("DuckDB lines", lambda: duck_lines(db)),
+    )
     tables = polars_tables()
-    rows["Polars"] = (fastest(lambda: polars_totals(tables)), fastest(lambda: polars_lines(tables)))
+    rows["Polars"] = (
+        fastest("Polars totals", lambda: polars_totals(tables)),
+        fastest("Polars lines", lambda: polars_lines(tables)),
+    )
     wrong = False
     sums = None
     for name, ((totals_time, totals), (lines_time, lines)) in rows.items():

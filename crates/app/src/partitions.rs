@@ -99,17 +99,28 @@ pub(crate) fn in_parallel<T: Send>(
     count: usize,
     work: impl Fn(usize) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
+    in_parallel_with(workers, count, || (), |(), item| work(item))
+}
+
+/// The same with something that each worker keeps from one item to the next.
+pub(crate) fn in_parallel_with<S, T: Send>(
+    workers: usize,
+    count: usize,
+    begin: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let done: Mutex<Vec<(usize, Result<T>)>> = Mutex::new(Vec::with_capacity(count));
     std::thread::scope(|scope| {
         for _ in 0..workers.clamp(1, count.max(1)) {
             scope.spawn(|| {
+                let mut kept = begin();
                 while !failed.load(Ordering::Relaxed) {
                     let item = next.fetch_add(1, Ordering::Relaxed);
                     if item >= count {
                         break;
                     }
-                    let result = work(item);
+                    let result = work(&mut kept, item);
                     failed.fetch_or(result.is_err(), Ordering::Relaxed);
                     if let Ok(mut done) = done.lock() {
                         done.push((item, result));

@@ -16,7 +16,7 @@ use rating::{
 use crate::Ctx;
 use crate::facts::Known;
 use crate::frozen::lines_name;
-use crate::partitions::{PeriodUsage, in_parallel};
+use crate::partitions::{PeriodUsage, in_parallel_with};
 
 /// Rows of a row group of rated lines.
 pub(crate) const LINE_ROWS: usize = 1 << 17;
@@ -288,7 +288,8 @@ pub(crate) fn totals_keeping(
     let columns = usage.columns_for_totals(book);
     let partitions = usage.partitioning.len();
     ctx.progress.begin("rating", Some(partitions as u64));
-    let parts = in_parallel(workers, partitions, |index| {
+    let rater = || Rater::new(book, None);
+    let parts = in_parallel_with(workers, partitions, rater, |rater, index| {
         let mut out = TotalsOutput {
             book,
             edges: vec![(0, 0, 0); book.edges().len()],
@@ -296,7 +297,7 @@ pub(crate) fn totals_keeping(
             unpriced: Vec::new(),
             kept: keep.then(KeptGroups::default),
         };
-        let extents = rate_partition(book, usage, index, columns, None, &mut out)?;
+        let extents = rate_partition(rater, usage, index, columns, &mut out)?;
         ctx.progress.advance(1);
         Ok((out, extents))
     })?;
@@ -322,16 +323,14 @@ pub(crate) fn totals_keeping(
     Ok(totals)
 }
 
-/// Rates one partition.
-pub(crate) fn rate_partition(
-    book: &RateBook,
+/// Rates one partition. The rater remembers prices from one partition to the next.
+fn rate_partition(
+    rater: &mut Rater<'_>,
     usage: &PeriodUsage,
     index: usize,
     columns: Columns,
-    format: Option<&LineFormat>,
     out: &mut impl Output,
 ) -> Result<LineExtents> {
-    let mut rater = Rater::new(book, format);
     usage.reader(index, columns).read(|batch| rater.push(&batch, out))?;
     rater.finish(out)
 }
@@ -377,11 +376,12 @@ pub(crate) fn write_lines(
     let columns = usage.columns_for_lines(book);
     let partitions = usage.partitioning.len();
     ctx.progress.begin("writing lines", Some(partitions as u64));
-    let files = in_parallel(workers, partitions, |index| {
+    let rater = || Rater::new(book, Some(&format));
+    let files = in_parallel_with(workers, partitions, rater, |rater, index| {
         let name = lines_name(index);
         let writer = ColumnarWriter::create(&folder.join(&name), format.schema())?;
         let mut out = LinesOutput { writer };
-        rate_partition(book, usage, index, columns, Some(&format), &mut out)?;
+        rate_partition(rater, usage, index, columns, &mut out)?;
         ctx.progress.advance(1);
         let rows = out.writer.rows();
         Ok(LineFile { name, rows, bytes: out.writer.finish(false)? })

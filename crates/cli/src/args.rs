@@ -85,9 +85,13 @@ pub enum Command {
     /// Measure on a made-up month; prints figures and ratios.
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// Print the JSON schema of programme files.
+    /// Print the JSON schema of programme files, or their reference.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
-    Schema,
+    Schema {
+        /// The reference for people, as Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  skyhandel completions bash > \
         ~/.local/share/bash-completion/completions/skyhandel")]

@@ -35,7 +35,11 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
     let data = &cli.global.data;
     let bar = progress::Bar::default();
     let installation = match &cli.command {
-        Command::Schema => {
+        Command::Schema { markdown: true } => {
+            output::line(app::programme::reference().trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Schema { .. } => {
             output.print(&app::programme::schema(), || {
                 serde_json::to_string_pretty(&app::programme::schema()).unwrap_or_default()
             });
@@ -81,7 +85,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
         Command::Bench(_)
         | Command::Demo(_)
-        | Command::Schema
+        | Command::Schema { .. }
         | Command::Completions { .. }
         | Command::Verify(_) => {}
     }

@@ -4,10 +4,11 @@ use crate::book::{MeterIndex, NodeIndex, RateBook};
 use crate::schedule::NodePrice;
 
 /// How many prices are kept; a power of two.
-const SLOTS: usize = 1 << 15;
+const SLOTS: usize = 1 << 16;
 
 /// A cache in which each node and meter has one place, taken over by whoever comes last: a
-/// distributor has more prices than memory, and most repeat soon or never.
+/// distributor has more prices than memory. Only prices from which others follow are kept; making
+/// one at the end of a sale path anew is faster than looking for it.
 #[derive(Debug)]
 pub(crate) struct PriceCache {
     slots: Vec<Option<(NodeIndex, MeterIndex, NodePrice)>>,
@@ -20,8 +21,12 @@ impl PriceCache {
 
     /// The price of a meter on a node.
     pub fn get(&mut self, book: &RateBook, node: NodeIndex, meter: MeterIndex) -> NodePrice {
+        if !book.is_bought_from(node) {
+            let bought = book.bought_at(node).map(|parent| self.get(book, parent, meter));
+            return NodePrice::derive(book, node, meter, bought);
+        }
         let mixed = u64::from(node.0) << 32 | u64::from(meter.0);
-        let slot = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 49) as usize & (SLOTS - 1);
+        let slot = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize & (SLOTS - 1);
         if let Some((n, m, price)) = &self.slots[slot]
             && (*n, *m) == (node, meter)
         {

@@ -224,6 +224,11 @@ impl RateBook {
         NodePrice::derive(self, node, meter, bought)
     }
 
+    /// Whether prices of another node may follow from this one's.
+    pub(crate) fn is_bought_from(&self, node: NodeIndex) -> bool {
+        self.nodes[node.get()].is_bought_from
+    }
+
     /// The node whose prices those of another may follow from: what its seller pays.
     pub(crate) fn bought_at(&self, node: NodeIndex) -> Option<NodeIndex> {
         let node = &self.nodes[node.get()];

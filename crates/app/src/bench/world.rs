@@ -325,7 +325,7 @@ impl World {
                     tier.push(at as i32);
                     bounds[0].push(first.tiers[at].from.mantissa());
                     let next = first.tiers.get(at + 1).map(|next| next.from.mantissa());
-                    bounds[1].push(next.unwrap_or(10i128.pow(26)));
+                    bounds[1].push(next.unwrap_or(10i128.pow(23)));
                     for (position, prices) in prices.iter_mut().enumerate() {
                         let price = tiers(position).ok_or_else(|| Error::internal("no price"))?;
                         prices.push(exact(price.tiers[at].effective_unit_price, price.rate.rate)?);

@@ -4,8 +4,10 @@ mod apply;
 mod file;
 mod plan;
 mod read;
+mod reference;
 
 pub use apply::{Applied, apply, plan};
 pub use file::schema;
 pub use plan::{Change, Plan};
 pub use read::{Declared, read};
+pub use reference::reference;

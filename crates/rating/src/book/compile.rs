@@ -230,7 +230,11 @@ impl<'a> Compiler<'a> {
             agreed,
             rates: self.rates_into(currency, exchange, parent, list, book),
             buys: book.is_some_and(|book| self.books[book as usize].buys()),
+            is_bought_from: false,
         };
+        if let Some(parent) = node.parent.filter(|_| node.buys) {
+            self.nodes[parent.get()].is_bought_from = true;
+        }
         let index = NodeIndex(self.nodes.len() as u32);
         self.nodes.push(node);
         self.node_index.insert(key, index);

@@ -110,6 +110,8 @@ pub(crate) struct Node {
     pub rates: Vec<(Currency, std::result::Result<AppliedRate, Arc<str>>)>,
     /// Whether some rule starts from what the seller pays.
     pub buys: bool,
+    /// Whether some rule of another node starts from this one's prices.
+    pub is_bought_from: bool,
 }
 
 /// A sale path: its edges and the nodes that price them, the provider's first.
