@@ -92,8 +92,9 @@ impl<'b> Rater<'b> {
     /// Takes a batch of usage. Its rows follow those of the batch before in canonical order.
     pub fn push(&mut self, batch: &RecordBatch, out: &mut impl Output) -> Result<()> {
         let usage = Usage::of(batch)?;
-        self.subscriptions.prepare(usage.subscription);
-        self.meters.prepare(usage.meter);
+        let book = self.book;
+        self.subscriptions.prepare(usage.subscription, |id| book.find_subscription(id));
+        self.meters.prepare(usage.meter, |id| book.find_meter(id));
         let subscriptions = usage.subscription.keys().values();
         let meters = usage.meter.keys().values();
         let mut from = 0;
@@ -127,10 +128,8 @@ impl<'b> Rater<'b> {
         out: &mut impl Output,
     ) -> Result<()> {
         let book = self.book;
-        let subscription_index =
-            self.subscriptions.get(subscription, |id| book.find_subscription(id));
-        let meter_index = self.meters.get(meter, |id| book.find_meter(id));
-        let (Some(subscription), Some(meter)) = (subscription_index, meter_index) else {
+        let found = (self.subscriptions.get(subscription), self.meters.get(meter));
+        let (Some(subscription), Some(meter)) = found else {
             self.finish_run(out)?;
             return out.unpriced(self.unknown(subscription, meter, segment));
         };
@@ -169,6 +168,10 @@ impl<'b> Rater<'b> {
 
     fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {
         let nodes = self.book.nodes(subscription);
+        if self.book.flat_prices(nodes, meter, &mut self.spare) {
+            let flat = flat::Flat::new(std::mem::take(&mut self.spare));
+            return Run { subscription, meter, rating: Rating::Flat(flat) };
+        }
         self.prices.clear();
         for node in nodes {
             self.prices.push(self.cache.get(self.book, *node, meter));

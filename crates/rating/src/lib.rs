@@ -14,6 +14,7 @@
 mod book;
 mod cache;
 mod engine;
+mod flat_price;
 mod group;
 mod lines;
 mod schedule;

@@ -102,14 +102,17 @@ fn quantities(column: &ArrayRef) -> Result<(Quantities<'_>, u8)> {
 #[derive(Debug)]
 pub(crate) struct Translation<T> {
     values: Option<ArrayRef>,
-    answers: Vec<Answer<T>>,
+    answers: Vec<Option<T>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Answer<T> {
-    NotAsked,
-    Unknown,
-    Found(T),
+/// Whether two dictionaries are one and the same piece of memory. Readers wrap the dictionary of a
+/// row group anew for each batch.
+fn is_same(a: &ArrayRef, b: &ArrayRef) -> bool {
+    let place = |values: &ArrayRef| {
+        let texts = values.as_string::<i32>();
+        (texts.value_offsets().as_ptr(), texts.value_data().as_ptr(), texts.len())
+    };
+    Arc::ptr_eq(a, b) || place(a) == place(b)
 }
 
 impl<T: Copy> Translation<T> {
@@ -117,14 +120,20 @@ impl<T: Copy> Translation<T> {
         Self { values: None, answers: Vec::new() }
     }
 
-    /// Prepares for a batch; what was found for the same dictionary is kept.
-    pub fn prepare(&mut self, column: &DictionaryArray<Int32Type>) {
+    /// Finds the positions behind the keys of a batch, unless its dictionary is known. All at once,
+    /// because one search need not wait for the memory that another one touches.
+    pub fn prepare(
+        &mut self,
+        column: &DictionaryArray<Int32Type>,
+        find: impl Fn(&str) -> Option<T>,
+    ) {
         let values = column.values();
-        if self.values.as_ref().is_some_and(|known| Arc::ptr_eq(known, values)) {
+        if self.values.as_ref().is_some_and(|known| is_same(known, values)) {
             return;
         }
         self.answers.clear();
-        self.answers.resize(values.len(), Answer::NotAsked);
+        let texts = values.as_string::<i32>();
+        self.answers.extend((0..texts.len()).map(|at| find(texts.value(at))));
         self.values = Some(Arc::clone(values));
     }
 
@@ -133,15 +142,8 @@ impl<T: Copy> Translation<T> {
         self.values.as_ref().map_or("", |values| values.as_string::<i32>().value(key as usize))
     }
 
-    /// The position behind a key; `find` is asked once for each.
-    pub fn get(&mut self, key: i32, find: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let at = key as usize;
-        if matches!(self.answers[at], Answer::NotAsked) {
-            self.answers[at] = find(self.text(key)).map_or(Answer::Unknown, Answer::Found);
-        }
-        match self.answers[at] {
-            Answer::Found(found) => Some(found),
-            Answer::NotAsked | Answer::Unknown => None,
-        }
+    /// The position behind a key.
+    pub fn get(&self, key: i32) -> Option<T> {
+        self.answers[key as usize]
     }
 }

@@ -8,11 +8,13 @@ use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, insta
 
 use rustc_hash::FxHashMap;
 
+use super::ids::Ids;
 use super::rules::{Labels, Rules};
 use super::{
     Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
-    RateBookHash, SubscriptionIndex, fingerprint,
+    RateBookHash, fingerprint,
 };
+use crate::flat_price::FlatListed;
 
 pub(super) fn compile(
     facts: Facts<'_>,
@@ -33,13 +35,8 @@ pub(super) fn compile(
         month,
         zone: zone.clone(),
         period,
-        by_meter: compiler.meter_index,
-        by_subscription: compiler
-            .subscriptions
-            .iter()
-            .enumerate()
-            .map(|(at, (id, _))| (id.to_string(), SubscriptionIndex(at as u32)))
-            .collect(),
+        by_meter: Ids::new(compiler.meters.iter().map(MeterId::as_str)),
+        by_subscription: Ids::new(compiler.subscriptions.iter().map(|(id, _)| id.to_string())),
         meters: compiler.meters,
         lists: compiler.lists,
         books: compiler.books,
@@ -69,7 +66,8 @@ struct Compiler<'a> {
     facts: Facts<'a>,
     month: Month,
     period: (i64, i64),
-    labels: Labels,
+    products: Labels,
+    categories: Labels,
     agreements: HashMap<(OrganisationId, OrganisationId), &'a TradeAgreement>,
     edge_index: HashMap<(OrganisationId, OrganisationId), EdgeIndex>,
     list_index: BTreeMap<Key, u32>,
@@ -92,7 +90,8 @@ impl<'a> Compiler<'a> {
             facts,
             month,
             period,
-            labels: Labels::default(),
+            products: Labels::default(),
+            categories: Labels::default(),
             agreements: HashMap::new(),
             edge_index: HashMap::new(),
             list_index: BTreeMap::new(),
@@ -158,19 +157,22 @@ impl<'a> Compiler<'a> {
         self.meter_index = indexed.map(|(at, id)| (id.clone(), MeterIndex(at as u32))).collect();
         for (key, sheet) in sheets {
             self.list_index.insert(key.clone(), self.lists.len() as u32);
-            let labels = &mut self.labels;
+            let (products, categories) = (&mut self.products, &mut self.categories);
             let mut listed = sheet.meters.iter().peekable();
             // Both are ordered by id, so one walk pairs them.
             let meters = self.meters.iter().map(|id| {
                 while listed.next_if(|listed| listed.meter.id < *id).is_some() {}
                 let meter = listed.next_if(|listed| listed.meter.id == *id)?.clone();
-                let category = labels.intern(&meter.meter.category);
-                let product = labels.intern(&meter.meter.product_id);
-                let title = labels.intern(&meter.meter.product_title);
+                let category = categories.intern(&meter.meter.category);
+                let product = products.intern(&meter.meter.product_id);
+                let title = products.intern(&meter.meter.product_title);
                 Some(Listed { meter, category, products: [product, title] })
             });
-            let meters = meters.collect();
-            self.lists.push(List { key: key.clone(), currency: sheet.currency, meters });
+            let meters: Vec<Option<Listed>> = meters.collect();
+            let period = self.period;
+            let flat = meters.iter().map(|listed| FlatListed::of(listed.as_ref(), period));
+            let flat = flat.collect();
+            self.lists.push(List { key: key.clone(), currency: sheet.currency, meters, flat });
         }
     }
 
@@ -181,7 +183,11 @@ impl<'a> Compiler<'a> {
             let Some(book) = self.facts.programme.price_books.get(key) else { continue };
             self.book_index.insert(key.clone(), self.books.len() as u32);
             let zone = &self.facts.programme.zone;
-            self.books.push(Rules::new(book, zone, &self.meter_index, &mut self.labels));
+            let labels = (&mut self.products, &mut self.categories);
+            self.books.push(Rules::new(book, zone, &self.meter_index, labels));
+        }
+        for rules in &mut self.books {
+            rules.winners = rules.winners(self.categories.len(), self.period);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod compile;
 mod fingerprint;
+mod ids;
 mod rules;
 
 use std::fmt;
@@ -17,10 +18,9 @@ use kernel::{
     Zone,
 };
 
-use rustc_hash::FxHashMap;
-
-use rules::Rules;
-pub(crate) use rules::{Candidates, Rule};
+use crate::flat_price::FlatListed;
+use ids::Ids;
+pub(crate) use rules::{Candidates, Rule, Rules};
 
 /// What a rate book is compiled from: facts as they are known at one instant.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +128,8 @@ pub(crate) struct List {
     pub currency: Currency,
     /// By [`MeterIndex`]; the labels are those of [`Rules`].
     pub meters: Vec<Option<Listed>>,
+    /// The same reduced to what is simple; none where the list does not have the meter.
+    pub flat: Vec<Option<FlatListed>>,
 }
 
 /// A meter of a list, with the labels under which rules find it.
@@ -152,8 +154,8 @@ pub struct RateBook {
     edges: Vec<Edge>,
     chains: Vec<Chain>,
     subscriptions: Vec<(SubscriptionId, u32)>,
-    by_meter: FxHashMap<MeterId, MeterIndex>,
-    by_subscription: FxHashMap<String, SubscriptionIndex>,
+    by_meter: Ids,
+    by_subscription: Ids,
     hash: RateBookHash,
 }
 
@@ -208,7 +210,7 @@ impl RateBook {
 
     /// The subscription that a text names.
     pub fn find_subscription(&self, id: &str) -> Option<SubscriptionIndex> {
-        self.by_subscription.get(id).copied()
+        self.by_subscription.find(id).map(SubscriptionIndex)
     }
 
     /// The edge between a seller and a buyer.
@@ -219,7 +221,7 @@ impl RateBook {
 
     /// The meter with an id, written as it is kept.
     pub fn find_meter(&self, id: &str) -> Option<MeterIndex> {
-        self.by_meter.get(id).copied()
+        self.by_meter.find(id).map(MeterIndex)
     }
 
     /// What the list of a subscription's offer says of a meter.

@@ -23,6 +23,11 @@ impl Labels {
         let next = self.0.len() as u32 + 1;
         *self.0.entry(label.to_lowercase()).or_insert(next)
     }
+
+    /// How many numbers there are, with that of "none".
+    pub fn len(&self) -> u32 {
+        self.0.len() as u32 + 1
+    }
 }
 
 /// A rule with its bounds in microseconds.
@@ -53,6 +58,8 @@ pub(crate) struct Rules {
     by_product: FxHashMap<u32, Vec<u32>>,
     by_category: FxHashMap<u32, Vec<u32>>,
     all: Vec<u32>,
+    /// The rule that wins all month long for each category, where that is all one must know.
+    pub winners: Vec<Option<u32>>,
 }
 
 impl Rules {
@@ -61,7 +68,7 @@ impl Rules {
         book: &PriceBook,
         zone: &Zone,
         meters: &FxHashMap<MeterId, MeterIndex>,
-        labels: &mut Labels,
+        (products, categories): (&mut Labels, &mut Labels),
     ) -> Self {
         let mut rules = Self {
             key: book.key.clone(),
@@ -70,6 +77,7 @@ impl Rules {
             by_product: FxHashMap::default(),
             by_category: FxHashMap::default(),
             all: Vec::new(),
+            winners: Vec::new(),
         };
         for (at, rule) in book.rules.iter().enumerate() {
             let at = at as u32;
@@ -80,10 +88,10 @@ impl Rules {
                     }
                 }
                 Selector::Product(product) => {
-                    rules.by_product.entry(labels.intern(product)).or_default().push(at);
+                    rules.by_product.entry(products.intern(product)).or_default().push(at);
                 }
                 Selector::Category(category) => {
-                    rules.by_category.entry(labels.intern(category)).or_default().push(at);
+                    rules.by_category.entry(categories.intern(category)).or_default().push(at);
                 }
                 Selector::All => rules.all.push(at),
             }
@@ -101,6 +109,17 @@ impl Rules {
     /// Whether some price follows from what the seller pays.
     pub fn buys(&self) -> bool {
         self.ordered.iter().any(|rule| matches!(rule.derivation, Derivation::BuyPlus(_)))
+    }
+
+    /// Whether no rule is for a meter or a product.
+    pub fn is_by_category(&self) -> bool {
+        self.by_meter.is_empty() && self.by_product.is_empty()
+    }
+
+    /// The rules that may apply to a meter of a category.
+    pub fn of_category(&self, category: u32) -> Candidates<'_> {
+        let levels = [&[], &[], &[], found(&self.by_category, &category), &self.all[..]];
+        Candidates { book: self, levels }
     }
 
     /// Whether rules for products could tie, one by id and one by title.

@@ -30,7 +30,12 @@ impl Flat {
                 NodePrice::Scheduled(_) => return None,
             }
         }
-        Some(Self { prices: spare, sum: 0, scale: 0, rows: 0 })
+        Some(Self::new(spare))
+    }
+
+    /// A flat run at these prices.
+    pub const fn new(prices: Vec<FlatPrice>) -> Self {
+        Self { prices, sum: 0, scale: 0, rows: 0 }
     }
 
     /// Takes rows: adds them up, measures them, and makes lines of them.
