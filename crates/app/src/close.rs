@@ -21,9 +21,10 @@ use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice, Tx};
 
 use crate::facts::Known;
 use crate::frozen::{Ids, groups_name, write_groups};
+use crate::groups::KeptGroup;
 use crate::naming::Naming;
 use crate::partitions::{PeriodUsage, in_parallel};
-use crate::rate::{self, KeptGroup, Totals};
+use crate::rate::{self, Totals};
 use crate::{Ctx, crash, sheets};
 
 /// A closed month.

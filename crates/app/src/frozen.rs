@@ -19,7 +19,7 @@ use lake::ColumnarWriter;
 use lake::usage::batches_of;
 use rating::{MeterIndex, RateBook, SubscriptionIndex};
 
-use crate::rate::{KeptGroup, LINE_ROWS};
+use crate::groups::{KeptGroup, LINE_ROWS};
 
 /// The name of a partition's file of groups.
 pub(crate) fn groups_name(partition: usize) -> String {

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod export;
 mod facts;
 mod frozen;
+mod groups;
 pub mod imports;
 mod installation;
 pub mod invoices;

@@ -5,56 +5,10 @@
 //! left to [`crate::schedule`], which gives the same prices.
 
 use domain::{AppliedRate, Derivation};
-use kernel::{ExchangeRate, UnitPrice};
+use kernel::ExchangeRate;
 
-use crate::book::{List, Listed, MeterIndex, NodeIndex, RateBook, Rules};
+use crate::book::{List, MeterIndex, NodeIndex, RateBook};
 use crate::schedule::{Charge, FlatPrice};
-
-/// Categories beyond which winners are looked up one by one.
-const CATEGORIES_MAX: u32 = 1 << 12;
-
-/// What a list says of a meter, as far as it is simple.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FlatListed {
-    /// The one price of the month; none where there are tiers or changes.
-    price: Option<UnitPrice>,
-    /// The label of the category.
-    category: u32,
-}
-
-impl FlatListed {
-    /// Reduces a meter of a list to what applies all month.
-    pub fn of(listed: Option<&Listed>, period: (i64, i64)) -> Option<Self> {
-        let listed = listed?;
-        let covers = |from: i64, until: i64| from <= period.0 && period.1 <= until;
-        let mut intervals = listed.meter.intervals();
-        let price =
-            intervals.find(|(from, until, _)| covers(*from, *until)).and_then(|(_, _, tiers)| {
-                match tiers.as_slice() {
-                    [tier] => Some(tier.price),
-                    _ => None,
-                }
-            });
-        Some(Self { price, category: listed.category })
-    }
-}
-
-impl Rules {
-    /// The winner for each category, where no rule is for a meter or product; none where some is,
-    /// and where the winner changes within the month.
-    pub fn winners(&self, categories: u32, period: (i64, i64)) -> Vec<Option<u32>> {
-        if !self.is_by_category() || categories > CATEGORIES_MAX {
-            return Vec::new();
-        }
-        (0..categories)
-            .map(|category| {
-                let candidates = self.of_category(category);
-                let winner = candidates.winner_throughout(period)?;
-                self.ordered.iter().position(|rule| std::ptr::eq(rule, winner)).map(|at| at as u32)
-            })
-            .collect()
-    }
-}
 
 impl RateBook {
     /// The prices of a meter down a sale path, where all of them are simple. `prices` is memory

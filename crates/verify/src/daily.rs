@@ -1,6 +1,6 @@
 //! The daily rated usage file: every row is recomputed, and every group of rows adds up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
@@ -9,12 +9,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::chain::{Paths, Usage, UsageHash};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::fill::{TierTotal, UsageRow, fill};
 use crate::folder::Folder;
 use crate::number;
+use crate::paths::Paths;
 use crate::prices::{MeterPrices, Price, Stated};
 use crate::table::{Row, Table};
 
@@ -114,6 +114,16 @@ pub(crate) struct Daily<'a> {
     pub rated_lines: u64,
     pub rounding_lines: u64,
     pub usage: Usage<'a>,
+}
+
+/// What was used of each subscription and meter.
+pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
+
+/// Hashes of what rows say was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UsageHash {
+    pub by_day: [u8; 16],
+    pub by_resource: [u8; 16],
 }
 
 /// The names of the columns.

@@ -1,15 +1,12 @@
-//! One edge: its invoice, its prices, its subscriptions, and the rows that they are checked with.
+//! One edge with its small files: its invoice, its prices, its subscriptions.
 
 use bigdecimal::BigDecimal;
 
-use crate::chain::{Paths, Usage};
-use crate::daily;
 use crate::fault::Faults;
 use crate::folder::{CertifiedEdge, Folder};
 use crate::invoice::InvoiceFile;
 use crate::number;
 use crate::prices::Prices;
-use crate::reconciliation;
 use crate::subscriptions::Subscriptions;
 
 /// An edge with its small files.
@@ -21,15 +18,6 @@ pub(crate) struct Edge<'f> {
     pub subscriptions: Subscriptions,
     /// Decimals of the currency.
     pub decimals: usize,
-}
-
-/// What the rows of an edge came to.
-#[derive(Debug, Default)]
-pub(crate) struct EdgeSeen<'a> {
-    pub net: String,
-    pub rated_lines: u64,
-    pub lines: u64,
-    pub usage: Usage<'a>,
 }
 
 impl<'f> Edge<'f> {
@@ -65,50 +53,5 @@ impl<'f> Edge<'f> {
     pub fn rounded(&self, exact: &BigDecimal) -> BigDecimal {
         let rounded = number::rounded(exact, self.decimals, &self.certified.rounding);
         rounded.unwrap_or_else(|| exact.clone())
-    }
-
-    /// Checks every row.
-    pub fn check<'a>(
-        &'a self,
-        folder: &Folder,
-        paths: &'a Paths<'_>,
-        faults: &mut Faults,
-    ) -> EdgeSeen<'a> {
-        let certified = self.certified;
-        if number::rounded(&BigDecimal::default(), 0, &certified.rounding).is_none() {
-            folder.certificate_fault(
-                faults,
-                &format!("\"rounding\": \"{}\"", certified.rounding),
-                format!("{} is not a way of rounding", certified.rounding),
-            );
-        }
-        let daily = daily::check(self, folder, paths, faults);
-        let bill = reconciliation::check(self, folder, paths, daily.groups, faults);
-        self.invoice.check_categories(&bill.categories, self.decimals, faults);
-        let net = number::money(&bill.net, self.decimals);
-        for (what, found, expected) in [
-            ("net", certified.net.clone(), net.clone()),
-            ("lines", certified.lines.to_string(), bill.lines.to_string()),
-            ("rated_lines", certified.rated_lines.to_string(), daily.rated_lines.to_string()),
-            (
-                "rounding_lines",
-                certified.rounding_lines.to_string(),
-                daily.rounding_lines.to_string(),
-            ),
-        ] {
-            if found != expected {
-                let needle = format!("\"invoice\": \"{}\"", certified.invoice);
-                let reason = format!(
-                    "{what} of {} is {found}; the rows come to {expected}",
-                    certified.invoice
-                );
-                folder.certificate_fault(faults, &needle, reason);
-            }
-        }
-        if self.invoice.invoice.net != net {
-            let reason = format!("net is {}; the lines come to {net}", self.invoice.invoice.net);
-            self.invoice.fault(faults, "net", reason);
-        }
-        EdgeSeen { net, rated_lines: daily.rated_lines, lines: bill.lines, usage: daily.usage }
     }
 }

@@ -5,7 +5,6 @@
 //! prices from their sources, documents from their rows.
 //! **Does not own** any repair: it says which file and line is not as it should be.
 
-mod chain;
 mod daily;
 mod derivations;
 mod edge;
@@ -15,8 +14,12 @@ mod folder;
 mod invoice;
 mod ledger;
 mod number;
+mod paths;
 mod prices;
+mod quantities;
 mod reconciliation;
+mod rows;
+mod series;
 mod subscriptions;
 mod table;
 
@@ -26,7 +29,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use fault::{Fault, Faults};
 
-use edge::{Edge, EdgeSeen};
+use edge::Edge;
+use rows::EdgeSeen;
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -94,15 +98,15 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
     let edges: Vec<Edge<'_>> =
         certified.iter().filter_map(|edge| Edge::load(folder, edge, faults)).collect();
     check_decimals(folder, faults);
-    invoice::check_series(folder, &edges, faults);
-    invoice::check_parties(&edges, faults);
+    series::check_numbers(folder, &edges, faults);
+    series::check_parties(&edges, faults);
     derivations::check(folder, &edges, faults);
     ledger::check(folder, &edges, faults);
-    let paths = chain::Paths::of(&edges);
+    let paths = paths::Paths::of(&edges);
     paths.check(folder, &edges, faults);
     let seen = in_parallel(workers, &edges, |edge| {
         let mut own = Faults::default();
-        let seen = edge.check(folder, &paths, &mut own);
+        let seen = rows::check(edge, folder, &paths, &mut own);
         (seen, own)
     });
     let mut verified = Vec::new();
@@ -120,7 +124,7 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
         });
         all_seen.push(seen);
     }
-    chain::check_quantities(folder, &edges, &all_seen, faults);
+    quantities::check(folder, &edges, &all_seen, faults);
     verified
 }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use bigdecimal::{BigDecimal, Zero};
 use jiff::civil::Date;
 
-use crate::chain::Paths;
 use crate::daily::{Group, stated_of};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::invoice::derived_id;
 use crate::number;
+use crate::paths::Paths;
 use crate::table::{Row, Table};
 
 const COLUMNS: &[&str] = &[

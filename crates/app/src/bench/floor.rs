@@ -12,8 +12,8 @@ use rating::{LineExtents, LineFormat, RateBook};
 
 use super::world::is_narrow;
 use crate::Ctx;
+use crate::groups::LINE_ROWS;
 use crate::partitions::{PeriodUsage, in_parallel};
-use crate::rate::LINE_ROWS;
 
 /// Writes lines whose amounts are some multiple of the quantity.
 pub(super) fn write(

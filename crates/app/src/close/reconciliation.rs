@@ -10,8 +10,8 @@ use domain::{AppliedRate, Derivation, invoice_line_id};
 use kernel::{Currency, Error, Money, Result, UnitPrice, Zone, instant_micros};
 use rating::{EdgeIndex, GroupPrice, NodeIndex, RateBook};
 
+use crate::groups::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
 use crate::naming::Naming;
-use crate::rate::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
 
 /// Decimals of an average price, as the provider's files have them.
 const AVERAGE_DECIMALS: u8 = 15;

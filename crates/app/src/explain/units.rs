@@ -102,7 +102,7 @@ impl Explainer<'_> {
         let mut rater = Rater::new(book, None);
         batches.iter().try_for_each(|batch| rater.push(batch, &mut rated))?;
         let extents = rater.finish(&mut rated)?;
-        let format = LineFormat::new(book, &extents, crate::rate::LINE_ROWS);
+        let format = LineFormat::new(book, &extents, crate::groups::LINE_ROWS);
         let mut again = Rated::default();
         let mut rater = Rater::new(book, Some(&format));
         batches.iter().try_for_each(|batch| rater.push(batch, &mut again))?;

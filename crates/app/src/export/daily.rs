@@ -26,8 +26,8 @@ use crate::close::billing;
 use crate::frozen::{
     Decimals, FrozenGroup, Line, Lines, dictionary, groups_name, lines_name, read_groups, times,
 };
+use crate::groups::LINE_ROWS;
 use crate::naming::Naming;
-use crate::rate::LINE_ROWS;
 
 /// Rows that are handed to a writer at once.
 const ROWS_AT_ONCE: usize = LINE_ROWS / 2;

@@ -11,10 +11,9 @@ use rustc_hash::FxHashMap;
 use super::ids::Ids;
 use super::rules::{Labels, Rules};
 use super::{
-    Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
+    Chain, Edge, EdgeIndex, Facts, FlatListed, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
     RateBookHash, fingerprint,
 };
-use crate::flat_price::FlatListed;
 
 pub(super) fn compile(
     facts: Facts<'_>,

@@ -15,10 +15,9 @@ use std::sync::Arc;
 use domain::{AppliedRate, ListedMeter, Meter};
 use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId,
-    Zone,
+    UnitPrice, Zone,
 };
 
-use crate::flat_price::FlatListed;
 use ids::Ids;
 pub(crate) use rules::{Candidates, Rule, Rules};
 
@@ -138,6 +137,32 @@ pub(crate) struct Listed {
     pub meter: ListedMeter,
     pub category: u32,
     pub products: [u32; 2],
+}
+
+/// What a list says of a meter, as far as it is simple.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlatListed {
+    /// The one price of the month; none where there are tiers or changes.
+    pub price: Option<UnitPrice>,
+    /// The label of the category.
+    pub category: u32,
+}
+
+impl FlatListed {
+    /// Reduces a meter of a list to what applies all month.
+    pub fn of(listed: Option<&Listed>, period: (i64, i64)) -> Option<Self> {
+        let listed = listed?;
+        let covers = |from: i64, until: i64| from <= period.0 && period.1 <= until;
+        let mut intervals = listed.meter.intervals();
+        let price =
+            intervals.find(|(from, until, _)| covers(*from, *until)).and_then(|(_, _, tiers)| {
+                match tiers.as_slice() {
+                    [tier] => Some(tier.price),
+                    _ => None,
+                }
+            });
+        Some(Self { price, category: listed.category })
+    }
 }
 
 /// Everything that prices the usage of one month.

@@ -30,6 +30,9 @@ impl Labels {
     }
 }
 
+/// Categories beyond which winners are looked up one by one.
+const CATEGORIES_MAX: u32 = 1 << 12;
+
 /// A rule with its bounds in microseconds.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -120,6 +123,21 @@ impl Rules {
     pub fn of_category(&self, category: u32) -> Candidates<'_> {
         let levels = [&[], &[], &[], found(&self.by_category, &category), &self.all[..]];
         Candidates { book: self, levels }
+    }
+
+    /// The winner for each category, where no rule is for a meter or product; none where some is,
+    /// and where the winner changes within the month.
+    pub fn winners(&self, categories: u32, period: (i64, i64)) -> Vec<Option<u32>> {
+        if !self.is_by_category() || categories > CATEGORIES_MAX {
+            return Vec::new();
+        }
+        (0..categories)
+            .map(|category| {
+                let candidates = self.of_category(category);
+                let winner = candidates.winner_throughout(period)?;
+                self.ordered.iter().position(|rule| std::ptr::eq(rule, winner)).map(|at| at as u32)
+            })
+            .collect()
     }
 
     /// Whether rules for products could tie, one by id and one by title.

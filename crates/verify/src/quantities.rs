@@ -1,120 +1,22 @@
-//! What ties edges together: a subscription is sold on from the provider to its customer, and
-//! every quantity appears exactly once on each edge of that path.
+//! Every quantity appears exactly once on each edge of a sale path.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use bigdecimal::BigDecimal;
 
 use crate::daily::{self, Used};
-use crate::edge::{Edge, EdgeSeen};
+use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
-use crate::invoice::Party;
-use crate::subscriptions::Subscription;
+use crate::rows::EdgeSeen;
 use crate::table::{Row, Table};
 
 /// Meters of subscriptions whose rows are compared one by one when their hashes differ; for the
 /// others the difference is only stated.
 const COMPARED_MAX: usize = 20;
 
-/// The edges on which each subscription is sold.
-pub(crate) struct Paths<'a> {
-    /// By subscription: positions of edges.
-    by_subscription: BTreeMap<&'a str, Vec<usize>>,
-    /// By subscription: who sells to the customer, where that is among the files.
-    resellers: BTreeMap<&'a str, &'a Party>,
-}
-
-/// How rows name a subscription's parties.
-pub(crate) struct Names<'a> {
-    pub partner: &'a Party,
-    /// None where the files do not tell who sells to the customer.
-    pub reseller_mpn: Option<&'a str>,
-    pub subscription: &'a Subscription,
-}
-
-impl<'a> Paths<'a> {
-    /// Finds the paths.
-    pub fn of(edges: &'a [Edge<'a>]) -> Self {
-        let mut by_subscription: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let mut resellers = BTreeMap::new();
-        for (at, edge) in edges.iter().enumerate() {
-            for (id, subscription) in &edge.subscriptions.by_id {
-                by_subscription.entry(id).or_default().push(at);
-                if edge.sells_to(&subscription.customer[0]) {
-                    resellers.insert(id.as_str(), &edge.invoice.invoice.seller);
-                }
-            }
-        }
-        Self { by_subscription, resellers }
-    }
-
-    /// How the rows of a subscription name its parties on an edge: the partner that buys, or,
-    /// where a customer buys, the partner that sells; and the reseller behind that partner.
-    pub fn names<'e>(&'e self, edge: &'e Edge<'e>, id: &str) -> Names<'e> {
-        let subscription = &edge.subscriptions.by_id[id];
-        let parties = &edge.invoice.invoice;
-        let to_customer = edge.sells_to(&subscription.customer[0]);
-        let partner = if to_customer { &parties.seller } else { &parties.buyer };
-        let reseller = self.resellers.get(id);
-        let mpn =
-            |reseller: &&'e Party| if reseller.key == partner.key { "" } else { reseller.mpn() };
-        Names { partner, reseller_mpn: reseller.map(mpn), subscription }
-    }
-
-    /// Every subscription is the same on all its edges, and these lead to its customer.
-    pub fn check(&self, folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
-        for (id, on) in &self.by_subscription {
-            let first = &edges[on[0]].subscriptions.by_id[*id];
-            for at in &on[1..] {
-                let subscriptions = &edges[*at].subscriptions;
-                let other = &subscriptions.by_id[*id];
-                let alike =
-                    Subscription { line: first.line, list: first.list.clone(), ..other.clone() };
-                if alike != *first {
-                    let reason = format!("{id} differs from {}", edges[on[0]].subscriptions.path);
-                    faults.add(&subscriptions.path, Some(other.line), reason);
-                }
-            }
-            let whole = folder.certificate.seller.is_none() && folder.certificate.buyer.is_none();
-            if whole && let Err(reason) = leads_to_customer(id, on, edges) {
-                let subscriptions = &edges[on[0]].subscriptions;
-                faults.add(&subscriptions.path, Some(first.line), reason);
-            }
-        }
-    }
-}
-
-/// From the customer upwards, every seller but the first has bought.
-fn leads_to_customer(id: &str, on: &[usize], edges: &[Edge<'_>]) -> Result<(), String> {
-    let customer = &edges[on[0]].subscriptions.by_id[id].customer[0];
-    let mut left: Vec<&Edge<'_>> = on.iter().map(|at| &edges[*at]).collect();
-    let mut position = left
-        .iter()
-        .position(|edge| edge.sells_to(customer))
-        .ok_or_else(|| format!("nobody sells {id} to its customer"))?;
-    loop {
-        let seller = left.swap_remove(position).certified.seller.clone();
-        match left.iter().position(|edge| edge.certified.buyer == seller) {
-            Some(above) => position = above,
-            None if left.is_empty() => return Ok(()),
-            None => return Err(format!("{seller} sells {id} without having bought it")),
-        }
-    }
-}
-
-/// What was used of each subscription and meter.
-pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
-
-/// Hashes of what rows say was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UsageHash {
-    pub by_day: [u8; 16],
-    pub by_resource: [u8; 16],
-}
-
 /// The rows of a subscription say the same was used on each of its edges.
-pub(crate) fn check_quantities(
+pub(crate) fn check(
     folder: &Folder,
     edges: &[Edge<'_>],
     seen: &[EdgeSeen<'_>],

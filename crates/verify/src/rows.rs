@@ -1,0 +1,59 @@
+//! The rows of an edge: each is checked, and together they make the invoice.
+
+use bigdecimal::BigDecimal;
+
+use crate::daily::{self, Usage};
+use crate::edge::Edge;
+use crate::fault::Faults;
+use crate::folder::Folder;
+use crate::number;
+use crate::paths::Paths;
+use crate::reconciliation;
+
+/// What the rows of an edge came to.
+#[derive(Debug, Default)]
+pub(crate) struct EdgeSeen<'a> {
+    pub net: String,
+    pub rated_lines: u64,
+    pub lines: u64,
+    pub usage: Usage<'a>,
+}
+
+/// Checks every row of an edge.
+pub(crate) fn check<'a>(
+    edge: &'a Edge<'a>,
+    folder: &Folder,
+    paths: &'a Paths<'_>,
+    faults: &mut Faults,
+) -> EdgeSeen<'a> {
+    let certified = edge.certified;
+    if number::rounded(&BigDecimal::default(), 0, &certified.rounding).is_none() {
+        folder.certificate_fault(
+            faults,
+            &format!("\"rounding\": \"{}\"", certified.rounding),
+            format!("{} is not a way of rounding", certified.rounding),
+        );
+    }
+    let daily = daily::check(edge, folder, paths, faults);
+    let bill = reconciliation::check(edge, folder, paths, daily.groups, faults);
+    edge.invoice.check_categories(&bill.categories, edge.decimals, faults);
+    let net = number::money(&bill.net, edge.decimals);
+    for (what, found, expected) in [
+        ("net", certified.net.clone(), net.clone()),
+        ("lines", certified.lines.to_string(), bill.lines.to_string()),
+        ("rated_lines", certified.rated_lines.to_string(), daily.rated_lines.to_string()),
+        ("rounding_lines", certified.rounding_lines.to_string(), daily.rounding_lines.to_string()),
+    ] {
+        if found != expected {
+            let needle = format!("\"invoice\": \"{}\"", certified.invoice);
+            let reason =
+                format!("{what} of {} is {found}; the rows come to {expected}", certified.invoice);
+            folder.certificate_fault(faults, &needle, reason);
+        }
+    }
+    if edge.invoice.invoice.net != net {
+        let reason = format!("net is {}; the lines come to {net}", edge.invoice.invoice.net);
+        edge.invoice.fault(faults, "net", reason);
+    }
+    EdgeSeen { net, rated_lines: daily.rated_lines, lines: bill.lines, usage: daily.usage }
+}
