@@ -3,15 +3,10 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use kernel::{
-    Amount, EXCHANGE_RATE_SCALE, Error, Money, Month, OrganisationId, Quantity, Result, Rounding,
-};
+use kernel::{Amount, EXCHANGE_RATE_SCALE, Error, Money, Month, OrganisationId, Result, Rounding};
 use lake::ColumnarWriter;
 use lake::usage::Columns;
-use rating::{
-    Edge, EdgeIndex, Group, GroupPrice, LineExtents, LineFormat, MeterIndex, Output, RateBook,
-    Rater, SubscriptionIndex, Unpriced,
-};
+use rating::{Edge, Group, LineExtents, LineFormat, Output, RateBook, Rater, Unpriced};
 
 use crate::Ctx;
 use crate::facts::Known;
