@@ -55,10 +55,11 @@ pub async fn close(
     workers: usize,
 ) -> Result<Closed> {
     let mut tx = ctx.write().await?;
-    if let Some(close) = tx.period_close(month).await?
-        && close.finished
-    {
-        return report(&ctx, &mut tx, close, true).await;
+    if let Some(close) = tx.period_close(month).await? {
+        refuse_other_date(&close, issue_on)?;
+        if close.finished {
+            return report(&ctx, &mut tx, close, true).await;
+        }
     }
     let (mut close, known, book, totals) = match tx.period_close(month).await? {
         Some(close) => {
@@ -90,6 +91,17 @@ pub async fn close(
     report(&ctx, &mut tx, close, false).await
 }
 
+/// The day of issue is frozen with the close.
+fn refuse_other_date(close: &CloseRow, issue_on: Option<Date>) -> Result<()> {
+    match issue_on {
+        Some(day) if day != close.issue_on => Err(Error::conflict(format!(
+            "{} is closed with invoices of {}, which cannot become {day}",
+            close.month, close.issue_on
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Fixes the facts of a new close and adds the month up by them.
 async fn open(
     ctx: &Ctx<'_>,
@@ -106,10 +118,19 @@ async fn open(
         let end = month.in_zone(zone).end();
         return Err(Error::conflict(format!("{month} has not ended; close it from {end} on")));
     }
+    let today = zone.day_of(ctx.now);
+    let issue_on = issue_on.unwrap_or(today);
+    if issue_on < month.last_day() || today < issue_on {
+        let reason = format!(
+            "must lie between the last day of the month and today: {} to {today}, not {issue_on}",
+            month.last_day()
+        );
+        return Err(Error::invalid("issue date", reason));
+    }
     let close = CloseRow {
         month,
         known_at,
-        issue_on: issue_on.unwrap_or_else(|| zone.day_of(ctx.now)),
+        issue_on,
         engine_version: ENGINE_VERSION,
         rate_book: book.hash().to_string(),
         issued: false,

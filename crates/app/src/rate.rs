@@ -69,6 +69,8 @@ pub struct Rated {
     pub missing: Vec<MissingPrice>,
     /// The hash of the rate book.
     pub rate_book: String,
+    /// Whether the month is closed: its invoices say what was known then, not what is known now.
+    pub closed: bool,
 }
 
 /// Rates a month by what is known now, with one worker a core unless told otherwise. With a
@@ -83,6 +85,7 @@ pub async fn rate(
     let known = Known::load(&ctx, &mut tx, month, i64::MAX).await?;
     let book = known.book(month)?;
     let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), i64::MAX).await?;
+    let closed = tx.period_close(month).await?.is_some();
     drop(tx);
     let totals = totals(&ctx, &book, &usage, workers)?;
     if let Some(folder) = lines {
@@ -98,6 +101,7 @@ pub async fn rate(
         edges: edge_totals(&known, &book, &totals),
         missing: describe(&known, &book, &totals),
         rate_book: book.hash().to_string(),
+        closed,
     })
 }
 
@@ -315,7 +319,7 @@ pub(crate) fn edge_totals(known: &Known, book: &RateBook, totals: &Totals) -> Ve
                 lines: *lines,
                 groups: *groups,
                 net,
-                margin: margin(book, edge, net, &bought),
+                margin: margin(book, edge, net, &bought).filter(|_| totals.unpriced.is_empty()),
                 bought,
             }
         })

@@ -14,7 +14,7 @@ use kernel::{Key, Month, SubscriptionId};
 ///
 /// Start with `skyhandel demo`, or with `skyhandel init` and a programme file.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "skyhandel", version, propagate_version = true)]
 #[command(after_help = "Exit codes: 0 done, 1 verification failed, 2 wrong command line, 3 input \
     refused, 4 not possible now, 5 file not readable or writable, 70 internal error.\n\n\
     Example:\n  skyhandel demo --dir demo")]
@@ -52,6 +52,7 @@ pub enum Command {
         programme.toml --yes")]
     Apply(ApplyArgs),
     /// Import prices, exchange rates or usage.
+    #[command(after_help = "Example:\n  skyhandel import usage october.csv.gz --source meters")]
     #[command(subcommand)]
     Import(ImportCommand),
     /// List the imports so far with their control totals.
@@ -83,6 +84,7 @@ pub enum Command {
         2fdcb8a5-5b9c-5c10-8b2e-1f6f3f5f2c11 --json")]
     Explain(ExplainArgs),
     /// Measure on a made-up month; prints figures and ratios.
+    #[command(after_help = "Example:\n  skyhandel bench rate --lines 20000000 --json")]
     #[command(subcommand)]
     Bench(BenchCommand),
     /// Print the JSON schema of programme files, or their reference.

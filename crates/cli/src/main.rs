@@ -17,7 +17,10 @@ use args::{BenchCommand, Cli, Command};
 use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::refuse_command_line(&error),
+    };
     let output = Output::new(cli.global.json);
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,7 @@
 //! What commands print: text for people, or one JSON value.
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use kernel::Error;
 use serde::Serialize;
@@ -47,6 +48,20 @@ impl Output {
         let _ = writeln!(std::io::stderr(), "error: {error}");
         code(error).0
     }
+}
+
+/// Prints what is wrong with a command line, or the help that was asked for; as JSON where that was
+/// asked for too.
+pub fn refuse_command_line(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if wants_json && error.use_stderr() {
+        let message = error.render().to_string();
+        let message = message.trim().to_owned();
+        let body = ErrorBody { code: "command_line", message, faults: Vec::new() };
+        line(&serde_json::to_string_pretty(&ErrorJson { error: body }).unwrap_or_default());
+    }
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Prints a line. A reader that has gone away is not an error.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::civil::Date;
 use kernel::{Currency, Key, MeterId, OrganisationId, Percent, Quantity, UnitPrice};
 
 use crate::{Meter, Validity};
@@ -178,6 +179,14 @@ pub struct PriceRule {
     pub derivation: Derivation,
 }
 
+impl PriceRule {
+    /// Where the rule stands in its book: by what it applies to, then by its first day. No two
+    /// rules of a book share a place.
+    pub fn place(&self) -> (&Selector, Date) {
+        (&self.selector, self.validity.from())
+    }
+}
+
 /// The rules of one seller under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceBook {
@@ -185,6 +194,6 @@ pub struct PriceBook {
     pub key: Key,
     /// Whose book it is.
     pub seller: OrganisationId,
-    /// The rules, in the order of the file.
+    /// The rules, in the order of [`PriceRule::place`].
     pub rules: Vec<PriceRule>,
 }

@@ -60,6 +60,22 @@ pub struct EventDigest {
     pub content: [u8; 8],
 }
 
+impl EventDigest {
+    /// What is remembered of a record. The last bit of the identity tells corrections, so that a
+    /// correction of a correction does not match what it names.
+    pub fn new(mut identity: [u8; 8], content: [u8; 8], corrects: bool) -> Self {
+        identity[7] = identity[7] & !1 | u8::from(corrects);
+        Self { identity, content }
+    }
+
+    /// The identity that an event must have for this record to correct it.
+    pub fn corrected_identity(self) -> [u8; 8] {
+        let mut identity = self.identity;
+        identity[7] &= !1;
+        identity
+    }
+}
+
 /// An id with what is remembered of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventEntry {

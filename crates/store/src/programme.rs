@@ -227,8 +227,7 @@ impl Tx {
         let sql = "SELECT price_book, selector, from_on, until_on, derivation FROM price_rule r \
                    WHERE known_at = (SELECT MAX(known_at) FROM price_rule k \
                    WHERE k.price_book = r.price_book AND k.selector = r.selector \
-                     AND k.from_on = r.from_on AND k.known_at <= $1) \
-                   ORDER BY price_book, selector, from_on";
+                     AND k.from_on = r.from_on AND k.known_at <= $1)";
         for row in self.fetch(sql, vec![int(known_at)]).await? {
             let key: Key = row.parsed(0, "price book")?;
             let rule = PriceRule {
@@ -239,6 +238,10 @@ impl Tx {
             if let Some(book) = books.get_mut(&key) {
                 book.rules.push(rule);
             }
+        }
+        // A database orders texts; a price book orders selectors.
+        for book in books.values_mut() {
+            book.rules.sort_by(|a, b| a.place().cmp(&b.place()));
         }
         Ok(books)
     }

@@ -106,8 +106,16 @@ impl Check<'_> {
                 }
             }
         }
+        let mut before = None;
         while table.next(&mut row).map_err(|(line, reason)| (Some(line), reason))? {
             let key: [String; 6] = std::array::from_fn(|at| row.cell(at).to_owned());
+            let number = |at: usize| row.cell(at).parse::<u64>().ok();
+            let place =
+                (key[0].clone(), number(LIST), key[2].clone(), key[3].clone(), number(TIER));
+            if before.as_ref().is_some_and(|before| *before >= place) {
+                faults.add(&self.path, Some(row.line), "does not follow the row before");
+            }
+            before = Some(place);
             let Some((edge, meter, price)) = priced.remove(&key) else {
                 faults.add(&self.path, Some(row.line), "belongs to no price of the buyer's list");
                 continue;

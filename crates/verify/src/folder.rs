@@ -93,6 +93,7 @@ impl Folder {
         }
         let folder = Self { root: root.to_owned(), certificate, text, present };
         folder.check_certificate(faults);
+        folder.check_scope(faults);
         folder.check_files(faults);
         Some(folder)
     }
@@ -139,6 +140,38 @@ impl Folder {
         if hash.as_ref() != Some(&certificate.sha256) {
             let line = line_of(&self.text, &format!("\"sha256\": \"{}\"", certificate.sha256));
             faults.add(CERTIFICATE, line, "its own hash does not fit: it has been changed");
+        }
+    }
+
+    /// What the certificate says it is of: everything, or what somebody sells or buys.
+    fn check_scope(&self, faults: &mut Faults) {
+        let Certificate { seller, buyer, edges, books, derivations, .. } = &self.certificate;
+        let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
+        for edge in edges {
+            if !fits(seller, &edge.seller) || !fits(buyer, &edge.buyer) {
+                let needle = format!("\"invoice\": \"{}\"", edge.invoice);
+                let reason = format!("{} is outside what the certificate is of", edge.invoice);
+                self.certificate_fault(faults, &needle, reason);
+            }
+        }
+        let sellers: BTreeSet<&str> = edges.iter().map(|edge| edge.seller.as_str()).collect();
+        let buyers = edges.iter().map(|edge| edge.buyer.as_str());
+        let everybody: BTreeSet<&str> = sellers.iter().copied().chain(buyers).collect();
+        let same = |stated: &[String], expected: &BTreeSet<&str>| {
+            stated.iter().map(String::as_str).eq(expected.iter().copied())
+        };
+        if buyer.is_none() && !same(derivations, &sellers) {
+            self.certificate_fault(
+                faults,
+                "\"derivations\"",
+                "derivations are not of every seller",
+            );
+        }
+        if seller.is_none() && buyer.is_none() && !same(books, &everybody) {
+            self.certificate_fault(faults, "\"books\"", "books are not of every organisation");
+        }
+        if books.windows(2).any(|pair| pair[0] >= pair[1]) {
+            self.certificate_fault(faults, "\"books\"", "books are not in order");
         }
     }
 

@@ -42,8 +42,13 @@ fn rows(
     let table = Table::open(&folder.root.join(path), COLUMNS);
     let mut table = table.map_err(|reason| (Some(1), reason))?;
     let mut row = Row::default();
+    let mut before = None;
     while table.next(&mut row).map_err(|(line, reason)| (Some(line), reason))? {
         let key = (row.cell(0).to_owned(), row.cell(4).to_owned());
+        if before.as_ref().is_some_and(|before| *before >= key) {
+            faults.add(path, Some(row.line), "does not follow the row before");
+        }
+        before = Some(key.clone());
         let Some(posting) = expected.remove(&key) else {
             let reason = format!("entry {} posts on {} what no invoice does", key.0, key.1);
             faults.add(path, Some(row.line), reason);

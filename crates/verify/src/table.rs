@@ -18,6 +18,9 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
+/// Bytes of a first line that are looked at.
+const FIRST_LINE_MAX: usize = 1 << 14;
+
 /// Columns that are written with all the decimals of their type.
 const MONEY: &[&str] = &["Subtotal", "TaxTotal", "Total"];
 
@@ -71,8 +74,12 @@ impl Table {
             let bytes: Box<dyn Read> = if name.ends_with(".gz") {
                 Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file)))
             } else {
-                Box::new(file)
+                Box::new(BufReader::with_capacity(1 << 18, file))
             };
+            let (first_line, bytes) = first_line(bytes).map_err(|error| error.to_string())?;
+            if first_line.starts_with(b"\xef\xbb\xbf") || first_line.ends_with(b"\r\n") {
+                return Err("does not begin and end its lines as the export writes them".into());
+            }
             let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 18).from_reader(bytes);
             let header = reader.headers().map_err(|error| error.to_string())?;
             let found = header.iter().map(str::to_owned).collect();
@@ -113,6 +120,20 @@ impl Table {
             }
         }
     }
+}
+
+/// The first line, and the bytes with it.
+fn first_line(mut bytes: Box<dyn Read>) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < FIRST_LINE_MAX && bytes.read(&mut byte)? == 1 {
+        line.push(byte[0]);
+        if byte[0] == b'\n' {
+            break;
+        }
+    }
+    let again = std::io::Cursor::new(line.clone()).chain(bytes);
+    Ok((line, Box::new(again)))
 }
 
 fn wrong_columns(found: &[String], expected: &[&str]) -> String {

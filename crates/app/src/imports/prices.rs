@@ -71,11 +71,15 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     let input = Input::open(path)?;
     let subject = options.sheet.to_string();
     let mut tx = ctx.write().await?;
-    let id = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+    // The same file read otherwise is another import.
+    let mut read_as = input.sha256.clone();
+    read_as.extend(options.market.iter().map(|market| format!("/market {market}")));
+    read_as.extend(options.valid_from.iter().map(|day| format!("/from {day}")));
+    let id = match super::before(&mut tx, KIND, &subject, &read_as).await? {
         Before::Done(imported) => return Ok(*imported),
         Before::Open(id) => id,
     };
-    let mut quarantine = Quarantine::new(options.quarantine.as_deref())?;
+    let mut quarantine = Quarantine::new(options.quarantine.as_deref());
     let mut file = read(&ctx, &input, options, &mut quarantine)?;
     let quarantined = quarantine.rows();
     let quarantine = quarantine.finish(&input.name)?;
@@ -95,7 +99,7 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
         kind: KIND.into(),
         subject,
         file_name: input.name,
-        sha256: input.sha256,
+        sha256: read_as,
         known_at,
         rows_read: file.rows,
         rows_taken: outcome.new + outcome.changed,

@@ -30,7 +30,7 @@ pub async fn import_rates(
     quarantine: Option<PathBuf>,
 ) -> Result<Imported> {
     let input = Input::open(path)?;
-    let mut bad = Quarantine::new(quarantine.as_deref())?;
+    let mut bad = Quarantine::new(quarantine.as_deref());
     let mut table = Table::open(&input.name, input.read(ctx.progress)?)?;
     let source = match table.column(&["USDPerUnit"]) {
         Some(_) => RateSource::UsdSheet,

@@ -78,7 +78,12 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     let input = Input::open(path)?;
     let subject = options.source.to_string();
     let mut tx = ctx.write().await?;
-    let import = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+    // Rows that name no subscription mean something else for each.
+    let read_as = match options.subscription {
+        Some(subscription) => format!("{}/{subscription}", input.sha256),
+        None => input.sha256.clone(),
+    };
+    let import = match super::before(&mut tx, KIND, &subject, &read_as).await? {
         Before::Done(imported) => return Ok(*imported),
         Before::Open(id) => id,
     };
@@ -86,7 +91,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     let lake = ctx.installation.lake();
     intake::sweep(&lake, &mut tx).await?;
     let index = intake::Index::open(&lake, &mut tx).await?;
-    let quarantine = Quarantine::new(options.quarantine.as_deref())?;
+    let quarantine = Quarantine::new(options.quarantine.as_deref());
     let mut intake = Intake::new(&lake, import, options, directory, index, quarantine);
     match options.format.map_or_else(|| format_of(&input), Ok)? {
         UsageFormat::Csv => tabular::csv(&ctx, &input, &mut intake)?,
@@ -96,13 +101,14 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     }
     ctx.progress.end();
     let known_at = tx.known_at(ctx.now_micros()).await?;
-    let taken = intake.finish(&input.name)?;
+    let mut taken = intake.finish(&input.name)?;
+    taken.notes.extend(late(&mut tx, &taken.added).await?);
     let row = ImportRow {
         id: import,
         kind: KIND.into(),
         subject,
         file_name: input.name,
-        sha256: input.sha256,
+        sha256: read_as,
         known_at,
         rows_read: taken.counts.read,
         rows_taken: taken.counts.new,
@@ -124,6 +130,19 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
         notes: taken.notes,
         quarantine: taken.quarantine,
     })
+}
+
+/// What is said of usage that comes after its month was closed.
+async fn late(tx: &mut store::Tx, added: &store::UsageAdded) -> Result<Vec<String>> {
+    let closes = tx.closes().await?;
+    let closed = |month: kernel::Month| closes.iter().any(|close| close.month == month);
+    let mut months: Vec<kernel::Month> =
+        added.segments.iter().map(|segment| segment.month).filter(|m| closed(*m)).collect();
+    months.dedup();
+    let note = |month| {
+        format!("{month} is closed: its usage in this file is kept, and in none of its invoices")
+    };
+    Ok(months.into_iter().map(note).collect())
 }
 
 /// The layout of a file, from its name and its first bytes.

@@ -11,7 +11,7 @@ use domain::{
 };
 use jiff::civil::Date;
 use kernel::{
-    Error, ExchangeRate, Fault, Faults, Key, Month, OrganisationId, Result, Rounding,
+    Currency, Error, ExchangeRate, Fault, Faults, Key, Month, OrganisationId, Result, Rounding,
     SubscriptionId, Zone,
 };
 use store::RateRow;
@@ -95,6 +95,8 @@ struct Reader<'a> {
     /// The keys of organisations that this file states.
     stated: HashSet<String>,
     lines: HashMap<FactRef, BTreeMap<&'static str, u64>>,
+    /// The exchange rates that this file states.
+    rates: HashSet<(Currency, Currency, Month)>,
 }
 
 impl<'a> Reader<'a> {
@@ -106,6 +108,7 @@ impl<'a> Reader<'a> {
             organisations: HashMap::new(),
             stated: HashSet::new(),
             lines: HashMap::new(),
+            rates: HashSet::new(),
         }
     }
 
@@ -439,6 +442,11 @@ impl<'a> Reader<'a> {
             self.fault(line, "rule", None, reason);
             return None;
         }
+        if let (Some(currency), None, None) = (&entry.currency, &entry.fixed, &entry.tiers) {
+            let reason =
+                "has no meaning here: the price is in the currency of what it is made from";
+            self.fault(self.at(currency), "currency", Some(currency.get_ref()), reason);
+        }
         if let Some(percent) = &entry.list_minus {
             return self.decimal(percent, "list_minus").map(Derivation::ListMinus);
         }
@@ -533,7 +541,17 @@ impl<'a> Reader<'a> {
         let rate = ExchangeRate::parse(text)
             .map_err(|why| self.fault(self.at(&entry.rate), "rate", Some(text), why))
             .ok();
+        let (from, to, month, rate) = (from?, to?, month?, rate?);
+        if from == to {
+            self.fault(self.at(&entry.to), "to", Some(entry.to.get_ref()), "is the same as from");
+            return None;
+        }
+        if !self.rates.insert((from, to, month)) {
+            let reason = format!("of {from} to {to} in {month} is stated more than once");
+            self.fault(self.at(&entry.rate), "rate", Some(text), reason);
+            return None;
+        }
         let source = RateSource::Programme;
-        Some(RateRow { source, from: from?, to: to?, on: month?.first_day(), rate: rate? })
+        Some(RateRow { source, from, to, on: month.first_day(), rate })
     }
 }

@@ -57,6 +57,42 @@ fn every_fault_names_its_place() {
     refused(("price_sheet = \"list\"", "price_sheet = \"list\"\nfrom ="), &["programme.toml"]);
 }
 
+/// The same programme after a close is no news, however its rules are ordered; and what begins
+/// later is welcome.
+#[test]
+fn a_programme_can_be_applied_again_after_a_close() {
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    let meter = "aaaaaaaa-0000-4000-8000-000000000001";
+    let programme = fixtures::FOUR_DEEP.replace(
+        "buy_plus = \"20\"\n",
+        &format!(
+            "buy_plus = \"20\"\n[[price_book.rule]]\nmeter = \"{meter}\"\nbuy_plus = \"21\"\n\
+             [[price_book.rule]]\ncategory = \"Storage\"\nbuy_plus = \"22\"\n"
+        ),
+    );
+    world.apply(&programme).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.apply(&programme).unwrap();
+    world.apply(&programme.replace("Dhow Lines, KSC", "Dhow Lines Ltd")).unwrap();
+    let rate =
+        "[[exchange_rate]]\nfrom = \"USD\"\nto = \"JPY\"\nmonth = \"2026-02\"\nrate = \"151\"\n";
+    world.apply(&format!("{programme}\n{rate}")).unwrap();
+}
+
+#[test]
+fn an_exchange_rate_is_stated_once_and_between_two_currencies() {
+    let twice = "month = \"2026-01\"\nrate = \"150.25\"\n\n[[exchange_rate]]\nfrom = \"USD\"\n\
+                 to = \"JPY\"\nmonth = \"2026-01\"\nrate = \"150.26\"\n";
+    refused(("month = \"2026-01\"\nrate = \"150.25\"\n", twice), &["rate", "more than once"]);
+    refused(("to = \"JPY\"\nmonth", "to = \"USD\"\nmonth"), &["to", "USD"]);
+    let idle = "list_minus = \"10\"\ncurrency = \"EUR\"";
+    refused(("list_minus = \"10\"", idle), &["currency", "EUR"]);
+}
+
 #[test]
 fn applying_twice_changes_nothing() {
     let world = World::at("2026-02-02T09:00:00Z").unwrap();

@@ -164,6 +164,76 @@ fn a_correction_replaces_and_may_come_first() {
     assert!(error.contains("corrects") && error.contains("another subscription, meter"), "{error}");
 }
 
+/// In which order corrections arrive plays no part, and none is dropped without a word.
+#[test]
+fn corrections_count_the_same_in_any_order() {
+    let header = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n";
+    let line = |id: &str, corrects: &str, quantity: &str| {
+        let row = row(id, 1, "m1", quantity);
+        format!("{header}{id},{corrects},{}", row.strip_prefix(&format!("{id},")).unwrap())
+    };
+    let files = [line("o", "", "100"), line("c1", "o", "33"), line("c2", "o", "44")];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 2, 0], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
+        let world = world();
+        for at in order {
+            world.usage(&format!("{at}.csv"), &files[at]).unwrap();
+        }
+        assert_eq!(net(&world), "44.00", "{order:?}");
+    }
+    let world = world();
+    world.usage("o.csv", &files[0]).unwrap();
+    world.usage("c1.csv", &files[1]).unwrap();
+    let error = world.usage("of.csv", line("c3", "c1", "7")).unwrap_err().to_string();
+    assert!(error.contains("itself a correction"), "{error}");
+    let cycle = format!("{}{}", line("y1", "y2", "1"), line("y2", "y1", "2").replace(header, ""));
+    let error = world.usage("cycle.csv", cycle).unwrap_err().to_string();
+    assert!(error.contains("itself a correction"), "{error}");
+    assert_eq!(net(&world), "33.00");
+}
+
+#[test]
+fn the_same_file_for_another_subscription_is_another_import() {
+    let other = "11111111-2222-4333-8444-000000000002";
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(&fixtures::two_edges(&[SUBSCRIPTION, other])).unwrap();
+    let card = fixtures::rate_card(&[("m1", r#"{"0": 1}"#)]);
+    world.prices("list", "prices.json", card).unwrap();
+    let content = "date,meter_id,quantity\n2026-01-05,m1,2\n";
+    for subscription in [SUBSCRIPTION, other] {
+        let subscription = Some(subscription.parse().unwrap());
+        let options = UsageOptions { subscription, ..World::usage_options() };
+        let imported = world.usage_with("plain.csv", content, &options).unwrap();
+        assert!(!imported.already);
+        assert!(world.usage_with("plain.csv", content, &options).unwrap().already);
+    }
+    assert_eq!(net(&world), "4.00");
+}
+
+#[test]
+fn bad_rows_of_several_files_are_kept_together() {
+    let world = world();
+    let quarantine = world.folder().join("bad.jsonl");
+    let options = UsageOptions { quarantine: Some(quarantine.clone()), ..World::usage_options() };
+    let good = format!("{HEADER}{}", row("a", 1, "m1", "1"));
+    let imported = world.usage_with("good.csv", good, &options).unwrap();
+    assert_eq!((imported.quarantine, quarantine.exists()), (None, false));
+    for name in ["1", "2"] {
+        let bad = format!("{HEADER}{}", row(name, 1, "m1", "much"));
+        world.usage_with(&format!("{name}.csv"), bad, &options).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(quarantine).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn late_usage_is_said_to_be_late() {
+    let world = world();
+    world.usage("1.csv", format!("{HEADER}{}", row("a", 1, "m1", "1"))).unwrap();
+    world.close("2026-01", 1).unwrap();
+    let late = world.usage("2.csv", format!("{HEADER}{}", row("b", 1, "m1", "1"))).unwrap();
+    assert!(late.notes.iter().any(|note| note.contains("2026-01 is closed")), "{:?}", late.notes);
+    assert!(world.rate("2026-01", 1).unwrap().closed);
+}
+
 /// Nothing of a file with a bad row is taken, and each bad cell is named.
 #[test]
 fn a_file_with_bad_rows_is_refused_whole() {

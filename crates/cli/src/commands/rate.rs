@@ -11,6 +11,7 @@ use crate::output::{Output, table};
 #[derive(Serialize)]
 struct RatedJson {
     period: String,
+    closed: bool,
     records: u64,
     rate_book: String,
     edges: Vec<EdgeJson>,
@@ -56,6 +57,7 @@ pub async fn run(ctx: Ctx<'_>, args: &RateArgs, output: Output) -> Result<()> {
     let rated = rate::rate(ctx, args.period, workers, args.lines.as_deref()).await?;
     let json = RatedJson {
         period: rated.month.to_string(),
+        closed: rated.closed,
         records: rated.records,
         rate_book: rated.rate_book.clone(),
         edges: rated.edges.iter().map(edge).collect(),
@@ -63,6 +65,10 @@ pub async fn run(ctx: Ctx<'_>, args: &RateArgs, output: Output) -> Result<()> {
     };
     output.print(&json, || {
         let mut text = describe(&rated.edges);
+        if rated.closed {
+            let closed = format!("\n\n{} is closed: its invoices are frozen, ", rated.month);
+            text.extend([closed.as_str(), "and what became known since is in none of them."]);
+        }
         if !rated.missing.is_empty() {
             let missing = rated.missing.iter().map(|missing| {
                 let edge = missing.edge.as_ref();

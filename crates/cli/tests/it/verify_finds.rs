@@ -168,9 +168,7 @@ fn every_lost_doubled_or_moved_row_is_found() {
             let mut doubled = cells.clone();
             doubled.rows.insert(row, cells.rows[row].clone());
             let mut edits = vec![("lost", lost), ("doubled", doubled)];
-            // Postings and derivations have no order to keep.
-            let ordered = !name.ends_with("ledger.csv") && !name.ends_with("derivations.csv");
-            if ordered && row > 0 && cells.rows[row] != cells.rows[row - 1] {
+            if row > 0 && cells.rows[row] != cells.rows[row - 1] {
                 let mut moved = cells.clone();
                 moved.rows.swap(row, row - 1);
                 edits.push(("moved", moved));
@@ -264,6 +262,51 @@ fn files_that_are_lost_or_added_are_named() {
     }
     std::fs::write(folder.join("2026-01/notes.txt"), "hello").unwrap();
     assert!(names(&verify(&folder, 1), "2026-01/notes.txt"));
+}
+
+/// Files that are taken out together with everything that names them.
+#[test]
+fn a_ledger_or_derivations_cannot_be_left_out() {
+    let (_world, folder) = export();
+    let path = folder.join("certificate.json");
+    let certificate = std::fs::read_to_string(&path).unwrap();
+    for name in ["2026-01/dhow/ledger.csv", "2026-01/souk/derivations.csv"] {
+        let content = std::fs::read(folder.join(name)).unwrap();
+        std::fs::remove_file(folder.join(name)).unwrap();
+        let mut changed: Certificate = serde_json::from_str(&certificate).unwrap();
+        changed.files.retain(|file| file.path != name);
+        let key = name.split('/').nth(1).unwrap();
+        if name.contains("ledger") {
+            changed.books.retain(|book| book != key);
+        } else {
+            changed.derivations.retain(|seller| seller != key);
+        }
+        std::fs::write(&path, serde_json::to_string_pretty(&changed).unwrap() + "\n").unwrap();
+        refit(&folder);
+        assert!(names(&verify(&folder, 1), "certificate.json"), "{name}");
+        std::fs::write(folder.join(name), content).unwrap();
+        std::fs::write(&path, &certificate).unwrap();
+    }
+    let mut changed: Certificate = serde_json::from_str(&certificate).unwrap();
+    changed.seller = Some("tokyo".to_owned());
+    std::fs::write(&path, serde_json::to_string_pretty(&changed).unwrap() + "\n").unwrap();
+    refit(&folder);
+    assert!(names(&verify(&folder, 1), "certificate.json"));
+}
+
+/// Other line ends and a mark in front are other bytes.
+#[test]
+fn other_line_ends_are_found() {
+    let (_world, folder) = export();
+    for (name, content) in files(&folder, "csv") {
+        let text = String::from_utf8(content.clone()).unwrap();
+        for edited in [text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+            std::fs::write(folder.join(&name), edited).unwrap();
+            refit(&folder);
+            assert!(names(&verify(&folder, 1), &name), "{name}");
+        }
+        std::fs::write(folder.join(&name), content).unwrap();
+    }
 }
 
 /// What only one party may see verifies on its own.

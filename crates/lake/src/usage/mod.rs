@@ -34,7 +34,8 @@ pub struct UsageRecord {
     /// The event whose quantity this one states anew.
     pub corrects: Option<String>,
     /// When the source stated it, in microseconds since 1970; zero where it does not say. Of
-    /// several corrections of one event the one stated last counts, or else the one learned last.
+    /// several corrections of one event the one stated last counts; of those stated at once, the one
+    /// with the greatest id.
     pub recorded_at: i64,
     /// The customer of the subscription.
     pub customer: OrganisationId,
@@ -146,7 +147,7 @@ impl UsageRecord {
             let digest = hash.finalize();
             std::array::from_fn(|at| digest[at])
         };
-        EventDigest { identity: first(identity), content: first(content) }
+        EventDigest::new(first(identity), first(content), self.corrects.is_some())
     }
 }
 

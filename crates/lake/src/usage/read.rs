@@ -71,7 +71,7 @@ const ORDER: &[&str] = &[
 pub struct UsageReader<'a> {
     /// The lake's folder.
     pub folder: &'a Path,
-    /// The segments, oldest first: of two corrections the later one counts.
+    /// The segments, in any order.
     pub segments: &'a [SegmentInfo],
     /// Which customers.
     pub partition: Partition,
@@ -172,10 +172,8 @@ impl<'a> UsageReader<'a> {
             Columns::All => None,
             Columns::Totals | Columns::Starts | Columns::Times => Some(ORDER),
         };
-        let mut ages: Vec<u32> = Vec::new();
-        for (age, source) in sources.iter().enumerate() {
+        for source in sources {
             self.read_source(source, names, |_, batch| {
-                ages.extend(std::iter::repeat_n(age as u32, batch.num_rows()));
                 batches.push(same_types(&batch)?);
                 Ok(())
             })?;
@@ -184,7 +182,7 @@ impl<'a> UsageReader<'a> {
             return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
         };
         let all = concat_batches(&first.schema(), &batches).map_err(arrow)?;
-        let counted = Merge::of(&all, &ages)?.resolve(&all)?;
+        let counted = Merge::of(&all)?.resolve(&all)?;
         match self.columns.names() {
             None => Ok(counted),
             Some(names) => project(&counted, names),
@@ -373,8 +371,6 @@ fn time_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a [i64]> {
 
 /// The rows of several segments, about to be put in order.
 struct Merge<'a> {
-    /// From which source each row comes; later ones are younger.
-    ages: &'a [u32],
     /// Ranks of customer, subscription and meter.
     scopes: Vec<[u32; 3]>,
     starts: &'a [i64],
@@ -386,7 +382,7 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn of(all: &'a RecordBatch, ages: &'a [u32]) -> Result<Self> {
+    fn of(all: &'a RecordBatch) -> Result<Self> {
         let customer = text_column(all, "customer_id")?;
         let customers = customer.ranks(|id| (PartitionHash::of(id), id.to_owned()));
         let plain = |name: &str| -> Result<_> {
@@ -406,7 +402,6 @@ impl<'a> Merge<'a> {
             ]
         };
         Ok(Self {
-            ages,
             scopes: rows.clone().map(scope).collect(),
             starts: time_column(all, "usage_start")?,
             resources: rows.map(|row| resources[resource.key(row)]).collect(),
@@ -431,10 +426,11 @@ impl<'a> Merge<'a> {
             .then_with(|| self.source.value(a).cmp(self.source.value(b)))
     }
 
-    /// The order of statements about one event: the event itself, then its corrections.
+    /// The order of statements about one event: the event itself, then its corrections. When a
+    /// statement became known plays no part, so that files can come in any order.
     fn compare_statements(&self, a: usize, b: usize) -> Ordering {
         let corrects = |row: usize| self.corrects.optional(row).is_some();
-        let stated = |row: usize| (corrects(row), self.recorded[row], self.ages[row]);
+        let stated = |row: usize| (corrects(row), self.recorded[row]);
         stated(a).cmp(&stated(b)).then_with(|| self.event_id.value(a).cmp(self.event_id.value(b)))
     }
 

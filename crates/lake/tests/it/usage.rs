@@ -171,14 +171,16 @@ fn the_last_correction_counts_wherever_it_comes() {
 }
 
 #[test]
-fn without_a_time_of_its_own_the_correction_learned_last_counts() {
+fn of_corrections_stated_at_once_the_one_with_the_greatest_id_counts() {
     let original = record("e", 0, 0, 3, "10");
-    let corrections = [correction(&original, "z", "7", 0), correction(&original, "a", "8", 0)];
-    let folder = tempfile::tempdir().unwrap();
-    let [first, second] = corrections;
-    let segments = segments(folder.path(), &[vec![original], vec![first], vec![second]]);
-    let rows = read(folder.path(), &segments, Partitioning::of(1, 1));
-    assert_eq!(rows[0].3.to_string(), "8");
+    let [z, a] = [correction(&original, "z", "7", 0), correction(&original, "a", "8", 0)];
+    for files in [[&original, &z, &a], [&a, &original, &z], [&z, &a, &original]] {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<Vec<UsageRecord>> = files.map(|record| vec![record.clone()]).to_vec();
+        let segments = segments(folder.path(), &files);
+        let rows = read(folder.path(), &segments, Partitioning::of(1, 1));
+        assert_eq!(rows[0].3.to_string(), "7");
+    }
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl<'a> Intake<'a> {
         for ((root, at), known) in corrections.into_iter().zip(known) {
             let record = &pending[at];
             match known.or_else(|| fresh.get(&root).copied()) {
-                Some(event) if event.identity == record.digest.identity => {}
+                Some(event) if event.identity == record.digest.corrected_identity() => {}
                 Some(_) => {
                     keep[at] = false;
                     fresh.remove(&record.key);
@@ -299,7 +299,7 @@ impl<'a> Intake<'a> {
                 None => self.waiting.push(Waiting {
                     root,
                     key: record.key,
-                    identity: record.digest.identity,
+                    identity: record.digest.corrected_identity(),
                     event_id: chunk.event_id(at).to_owned(),
                     row: record.row,
                 }),
@@ -394,7 +394,7 @@ impl<'a> Intake<'a> {
     pub fn finish(mut self, subject: &str) -> Result<Taken> {
         self.flush()?;
         self.counts.quarantined = self.quarantine.rows();
-        let quarantine = std::mem::replace(&mut self.quarantine, Quarantine::new(None)?);
+        let quarantine = std::mem::replace(&mut self.quarantine, Quarantine::new(None));
         let quarantine = quarantine.finish(subject)?;
         let conflicts_path = match self.conflicts.take() {
             None => None,
@@ -476,8 +476,9 @@ fn mismatch_fault(file: &str, row: u64, corrects: Option<String>) -> Fault {
         line: Some(row),
         field: Some("corrects".to_owned()),
         value: corrects,
-        reason: "names an event about another subscription, meter, resource or time; a correction \
-                 states the quantity anew and nothing else"
+        reason: "names an event about another subscription, meter, resource or time, or one that \
+                 is itself a correction; a correction states the quantity of an event anew and \
+                 nothing else"
             .to_owned(),
     }
 }
