@@ -49,7 +49,7 @@ impl RateBook {
         let (pricing_currency, rate, unit_price, effective_unit_price) =
             match &rules.ordered[winner as usize].derivation {
                 Derivation::ListMinus(percent) => {
-                    let price = listed.price?;
+                    let price = listed.price()?;
                     let derived = price.derive(percent.negated(), &[])?;
                     (list.currency, rate_from(list.currency)?, price, derived)
                 }

@@ -142,26 +142,34 @@ pub(crate) struct Listed {
 /// What a list says of a meter, as far as it is simple.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlatListed {
-    /// The one price of the month; none where there are tiers or changes.
-    pub price: Option<UnitPrice>,
+    /// The one price of the month, as a narrow integer: the table is small enough to stay at hand.
+    /// [`Self::NO_PRICE`] where there are tiers or changes, or the price is too large.
+    price: i64,
     /// The label of the category.
     pub category: u32,
 }
 
 impl FlatListed {
+    const NO_PRICE: i64 = i64::MIN;
+
     /// Reduces a meter of a list to what applies all month.
     pub fn of(listed: Option<&Listed>, period: (i64, i64)) -> Option<Self> {
         let listed = listed?;
         let covers = |from: i64, until: i64| from <= period.0 && period.1 <= until;
         let mut intervals = listed.meter.intervals();
-        let price =
-            intervals.find(|(from, until, _)| covers(*from, *until)).and_then(|(_, _, tiers)| {
-                match tiers.as_slice() {
-                    [tier] => Some(tier.price),
-                    _ => None,
-                }
-            });
+        let covering = intervals.find(|(from, until, _)| covers(*from, *until));
+        let price = covering.and_then(|(_, _, tiers)| match tiers.as_slice() {
+            [tier] => i64::try_from(tier.price.mantissa()).ok(),
+            _ => None,
+        });
+        let price = price.unwrap_or(Self::NO_PRICE);
         Some(Self { price, category: listed.category })
+    }
+
+    /// The one price of the month.
+    pub fn price(self) -> Option<UnitPrice> {
+        let price = Some(self.price).filter(|price| *price != Self::NO_PRICE);
+        price.map(|price| UnitPrice::from_mantissa(i128::from(price)))
     }
 }
 
