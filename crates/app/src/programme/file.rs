@@ -210,7 +210,8 @@ pub(super) struct RuleEntry {
     /// The list price less so many percent.
     #[schemars(with = "Option<String>")]
     pub list_minus: Option<Spanned<DecimalText>>,
-    /// What the seller pays, plus so many percent.
+    /// What the seller pays, plus so many percent: its own price in force, exchanged into the
+    /// currency that it is billed in and from that into this agreement's.
     #[schemars(with = "Option<String>")]
     pub buy_plus: Option<Spanned<DecimalText>>,
     /// One price whatever the quantity; needs `currency`.
