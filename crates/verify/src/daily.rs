@@ -1,14 +1,17 @@
 //! The daily rated usage file: every row is recomputed, and every group of rows adds up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
+use crate::daily_columns::{
+    BILLING, CHARGE_TYPE, COLUMNS, Expect, METER, PRICING, QUANTITY, RESELLER, STATED,
+    SUBSCRIPTION, USAGE_DATE, columns,
+};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::fill::{TierTotal, UsageRow, fill};
@@ -17,87 +20,7 @@ use crate::number;
 use crate::paths::Paths;
 use crate::prices::{MeterPrices, Price, Stated};
 use crate::table::{Row, Table};
-
-/// The columns, and what is to be expected of each.
-const COLUMNS: &[(&str, Expect)] = &[
-    ("PartnerId", Expect::Same),
-    ("PartnerName", Expect::Same),
-    ("CustomerId", Expect::Same),
-    ("CustomerName", Expect::Same),
-    ("CustomerDomainName", Expect::Same),
-    ("CustomerCountry", Expect::Same),
-    ("MpnId", Expect::Same),
-    ("Tier2MpnId", Expect::Same),
-    ("InvoiceNumber", Expect::Same),
-    ("ProductId", Expect::Same),
-    ("SkuId", Expect::Same),
-    ("AvailabilityId", Expect::Same),
-    ("SkuName", Expect::Same),
-    ("ProductName", Expect::Same),
-    ("PublisherName", Expect::Same),
-    ("PublisherId", Expect::Same),
-    ("SubscriptionDescription", Expect::Same),
-    ("SubscriptionId", Expect::Same),
-    ("ChargeStartDate", Expect::Same),
-    ("ChargeEndDate", Expect::Same),
-    ("UsageDate", Expect::Row),
-    ("MeterType", Expect::Same),
-    ("MeterCategory", Expect::Same),
-    ("MeterId", Expect::Same),
-    ("MeterSubCategory", Expect::Same),
-    ("MeterName", Expect::Same),
-    ("MeterRegion", Expect::Same),
-    ("Unit", Expect::Same),
-    ("ResourceLocation", Expect::Resource),
-    ("ConsumedService", Expect::Resource),
-    ("ResourceGroup", Expect::Resource),
-    ("ResourceURI", Expect::Resource),
-    ("ChargeType", Expect::Row),
-    ("UnitPrice", Expect::Row),
-    ("Quantity", Expect::Row),
-    ("UnitType", Expect::Same),
-    ("BillingPreTaxTotal", Expect::Row),
-    ("BillingCurrency", Expect::Same),
-    ("PricingPreTaxTotal", Expect::Row),
-    ("PricingCurrency", Expect::Row),
-    ("ServiceInfo1", Expect::Resource),
-    ("ServiceInfo2", Expect::Resource),
-    ("Tags", Expect::Resource),
-    ("AdditionalInfo", Expect::Resource),
-    ("EffectiveUnitPrice", Expect::Row),
-    ("PCToBCExchangeRate", Expect::Row),
-    ("PCToBCExchangeRateDate", Expect::Row),
-    ("EntitlementId", Expect::Resource),
-    ("EntitlementDescription", Expect::Resource),
-    ("PartnerEarnedCreditPercentage", Expect::Same),
-    ("CreditPercentage", Expect::Same),
-    ("CreditType", Expect::Same),
-    ("BenefitOrderId", Expect::Same),
-    ("BenefitId", Expect::Same),
-    ("BenefitType", Expect::Same),
-];
-
-/// What is expected of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
-    /// The same in every row of a subscription and meter.
-    Same,
-    /// What the source said of the resource: the same on every edge.
-    Resource,
-    /// Checked row by row.
-    Row,
-}
-
-const RESELLER: usize = 7;
-const SUBSCRIPTION: usize = 17;
-const USAGE_DATE: usize = 20;
-const METER: usize = 23;
-const CHARGE_TYPE: usize = 32;
-const QUANTITY: usize = 34;
-const BILLING: usize = 36;
-const PRICING: usize = 38;
-/// Where a row states its price.
-const STATED: [usize; 5] = [33, 44, 39, 45, 46];
+use crate::used::{Usage, UsedHash};
 
 /// A group of rows: what an invoice line must say.
 #[derive(Debug)]
@@ -114,49 +37,6 @@ pub(crate) struct Daily<'a> {
     pub rated_lines: u64,
     pub rounding_lines: u64,
     pub usage: Usage<'a>,
-}
-
-/// What was used of each subscription and meter.
-pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
-
-/// Hashes of what rows say was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UsageHash {
-    pub by_day: [u8; 16],
-    pub by_resource: [u8; 16],
-}
-
-/// The names of the columns.
-pub(crate) fn columns() -> Vec<&'static str> {
-    COLUMNS.iter().map(|(name, _)| *name).collect()
-}
-
-/// What the source said of the resource of a row.
-fn resource(row: &Row) -> impl Iterator<Item = &str> {
-    let columns = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
-    columns.map(|(at, _)| row.cell(at))
-}
-
-/// A row of usage as another edge must have it too.
-pub(crate) struct Used {
-    pub subscription: String,
-    pub meter: String,
-    pub date: String,
-    pub resource: Vec<String>,
-    pub quantity: BigDecimal,
-}
-
-impl Used {
-    /// What a row says was used; none of a row that makes up for rounding.
-    pub fn of(row: &Row) -> Option<Self> {
-        (row.cell(CHARGE_TYPE) == "new").then(|| Self {
-            subscription: row.cell(SUBSCRIPTION).to_owned(),
-            meter: row.cell(METER).to_owned(),
-            date: row.cell(USAGE_DATE).to_owned(),
-            resource: resource(row).map(str::to_owned).collect(),
-            quantity: number::parse(row.cell(QUANTITY)).unwrap_or_default(),
-        })
-    }
 }
 
 /// Checks the daily file of an edge.
@@ -217,72 +97,6 @@ struct Run<'a> {
     last: Option<(String, Stated, Rc<[usize]>)>,
     rounding: Vec<(u64, Stated, BigDecimal)>,
     used: UsedHash,
-}
-
-/// A hash of what was used of a meter. Another edge may cut a record otherwise, where its tiers
-/// begin or its price changes; so rows of one resource that follow each other are added up first.
-#[derive(Default)]
-struct UsedHash {
-    /// Of resources, days and quantities.
-    by_day: Sha256,
-    /// Of resources and quantities.
-    by_resource: Sha256,
-    open: Option<Open>,
-}
-
-struct Open {
-    resource: Vec<String>,
-    date: String,
-    on_day: BigDecimal,
-    in_all: BigDecimal,
-}
-
-impl UsedHash {
-    fn add(&mut self, row: &Row, quantity: &BigDecimal) {
-        if let Some(open) = &mut self.open
-            && resource(row).eq(open.resource.iter().map(String::as_str))
-        {
-            if open.date != row.cell(USAGE_DATE) {
-                hash(&mut self.by_day, &open.resource, &open.date, &open.on_day);
-                row.cell(USAGE_DATE).clone_into(&mut open.date);
-                open.on_day = BigDecimal::zero();
-            }
-            open.on_day += quantity;
-            open.in_all += quantity;
-            return;
-        }
-        self.close();
-        self.open = Some(Open {
-            resource: resource(row).map(str::to_owned).collect(),
-            date: row.cell(USAGE_DATE).to_owned(),
-            on_day: quantity.clone(),
-            in_all: quantity.clone(),
-        });
-    }
-
-    fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            hash(&mut self.by_day, &open.resource, &open.date, &open.on_day);
-            hash(&mut self.by_resource, &open.resource, "", &open.in_all);
-        }
-    }
-
-    fn finish(mut self) -> UsageHash {
-        self.close();
-        let short = |hash: Sha256| {
-            let hash: [u8; 32] = hash.finalize().into();
-            std::array::from_fn(|at| hash[at])
-        };
-        UsageHash { by_day: short(self.by_day), by_resource: short(self.by_resource) }
-    }
-}
-
-fn hash(hash: &mut Sha256, resource: &[String], date: &str, quantity: &BigDecimal) {
-    let quantity = number::trimmed(quantity);
-    for text in resource.iter().map(String::as_str).chain([date, &quantity]) {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
-    }
 }
 
 impl Check<'_, '_> {

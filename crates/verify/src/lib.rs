@@ -6,6 +6,7 @@
 //! **Does not own** any repair: it says which file and line is not as it should be.
 
 mod daily;
+mod daily_columns;
 mod derivations;
 mod edge;
 mod fault;
@@ -22,6 +23,7 @@ mod rows;
 mod series;
 mod subscriptions;
 mod table;
+mod used;
 
 use std::path::Path;
 use std::sync::Mutex;

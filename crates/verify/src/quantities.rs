@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use bigdecimal::BigDecimal;
 
-use crate::daily::{self, Used};
+use crate::daily_columns::columns;
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::rows::EdgeSeen;
 use crate::table::{Row, Table};
+use crate::used::Used;
 
 /// Meters of subscriptions whose rows are compared one by one when their hashes differ; for the
 /// others the difference is only stated.
@@ -130,7 +131,7 @@ fn used_rows(
     (id, meter): (&str, &str),
     by_day: bool,
 ) -> Result<UsedRows, String> {
-    let mut table = Table::open(&folder.root.join(path), &daily::columns())?;
+    let mut table = Table::open(&folder.root.join(path), &columns())?;
     let mut row = Row::default();
     let mut rows: UsedRows = Vec::new();
     while table.next(&mut row).map_err(|(_, reason)| reason)? {

@@ -2,13 +2,14 @@
 
 use bigdecimal::BigDecimal;
 
-use crate::daily::{self, Usage};
+use crate::daily;
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::number;
 use crate::paths::Paths;
 use crate::reconciliation;
+use crate::used::Usage;
 
 /// What the rows of an edge came to.
 #[derive(Debug, Default)]
