@@ -188,3 +188,63 @@ fn filled(tiers: &[&Price], quantity: &BigDecimal) -> Vec<BigDecimal> {
     });
     within.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> BigDecimal {
+        text.parse().unwrap()
+    }
+
+    /// Two tiers, of which the second begins at 100.
+    fn prices() -> Vec<Price> {
+        let price = |tier: usize, from: &str, unit: &str| Price {
+            line: 2,
+            interval: 0,
+            tier,
+            tier_from: number(from),
+            from: jiff::Timestamp::UNIX_EPOCH,
+            until: jiff::Timestamp::MAX,
+            days: (jiff::civil::Date::MIN, jiff::civil::Date::MAX),
+            stated: std::array::from_fn(|_| unit.to_owned()),
+            effective: number(unit),
+            rate: number("1"),
+            adjustment: String::new(),
+        };
+        vec![price(0, "0", "1"), price(1, "100", "0.5")]
+    }
+
+    fn filled(rows: &[(usize, &str)]) -> Result<Vec<(usize, String)>, (u64, String)> {
+        let rows: Vec<UsageRow> = rows
+            .iter()
+            .enumerate()
+            .map(|(at, (price, quantity))| UsageRow {
+                line: at as u64 + 2,
+                candidates: Rc::new([*price]),
+                quantity: number(quantity),
+                billed: number("0"),
+            })
+            .collect();
+        let totals = fill(&prices(), &rows)?;
+        Ok(totals.iter().map(|t| (t.tier, crate::number::trimmed(&t.exact))).collect())
+    }
+
+    #[test]
+    fn rows_fill_the_tiers_in_order() {
+        let right = [(0, "60"), (0, "40"), (1, "30"), (1, "-10"), (1, "0")];
+        assert_eq!(filled(&right), Ok(vec![(0, "100".to_owned()), (1, "10".to_owned())]));
+    }
+
+    #[test]
+    fn a_row_in_a_tier_that_does_not_hold_it_is_named() {
+        for (rows, line) in [
+            (vec![(1, "40"), (0, "60")], 2),
+            (vec![(0, "60"), (0, "70")], 3),
+            (vec![(0, "100"), (1, "5"), (1, "-6")], 4),
+            (vec![(0, "100"), (0, "1")], 3),
+        ] {
+            assert_eq!(filled(&rows).map_err(|(line, _)| line), Err(line), "{rows:?}");
+        }
+    }
+}
