@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kernel::{Error, Money, Result};
-use rating::LineExtents;
 
 use crate::Ctx;
 use crate::partitions::PeriodUsage;
-use crate::rate::{self, Totals};
+use crate::rate::{self, Totals, Wanted};
 use world::World;
 
 /// What to measure.
@@ -47,7 +46,7 @@ pub struct RateMeasured {
     pub compile_seconds: f64,
     /// Seconds of adding groups up.
     pub totals_seconds: f64,
-    /// Seconds of writing the lines.
+    /// Seconds of adding groups up and writing the lines in one pass.
     pub lines_seconds: f64,
     /// Seconds of decoding the same columns and encoding the same columns without rating.
     pub floor_seconds: f64,
@@ -72,17 +71,18 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
         segments.iter().map(|segment| size(&folder.join(&segment.path))).sum::<Result<u64>>()?;
     let usage = PeriodUsage::of(folder.clone(), segments, period);
     reset_peak();
-    let (totals_seconds, totals) =
-        fastest(*repeat, || rate::totals(&ctx, &book, &usage, *workers))?;
+    let rate = |wanted| rate::rate_month(&ctx, &book, &usage, *workers, wanted);
+    let (totals_seconds, totals) = fastest(*repeat, || rate(Wanted::default()))?;
     if !totals.unpriced.is_empty() {
         return Err(Error::internal("the made-up month has usage without a price"));
     }
-    let write =
-        |extents: &LineExtents| rate::write_lines(&ctx, &book, &usage, *workers, extents, &lines);
-    let (lines_seconds, files) = fastest(*repeat, || write(&totals.extents))?;
+    let wanted = Wanted { groups: false, lines: Some(&lines) };
+    let (lines_seconds, rated) = fastest(*repeat, || rate(wanted))?;
+    let files = rated.files;
     let peak_bytes = peak();
+    let floor = folder.join("floor");
     let (floor_seconds, ()) = fastest(*repeat, || {
-        floor::write(&ctx, &book, &usage, (&totals.extents, *workers), &folder.join("floor"))
+        floor::write(&ctx, &book, &usage, (&totals.extents, *workers), &floor)
     })?;
     if benchmark.for_peers {
         world.for_peers(&book, &folder.join("peers"))?;

@@ -79,9 +79,8 @@ pub async fn close(
     }
     let invoices = invoices_of(&mut tx, month).await?;
     check_frozen(&book, &totals, &invoices)?;
-    let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), close.known_at).await?;
     let writer = Writer { ctx: &ctx, close: &close, known: &known, book: &book, workers };
-    let documents = writer.write(&usage, &totals, &invoices)?;
+    let documents = writer.write(&totals, &invoices)?;
     crash::point();
     tx.finish_close(month, &documents).await?;
     crash::point();
@@ -162,6 +161,13 @@ pub(crate) async fn load(
     Ok((known, book))
 }
 
+/// Where the rated lines and groups of a month lie.
+fn lines_folder(ctx: &Ctx<'_>, month: Month) -> PathBuf {
+    ctx.installation.documents().join(month.to_string()).join("rated-lines")
+}
+
+/// Rates the month. Its lines are written on the way: they are documents only once the close has
+/// been recorded, and until then whoever closes writes them again.
 async fn totals(
     ctx: &Ctx<'_>,
     tx: &mut Tx,
@@ -171,9 +177,12 @@ async fn totals(
     workers: usize,
 ) -> Result<Totals> {
     let usage = PeriodUsage::load(ctx, tx, book.period_micros(), close.known_at).await?;
-    let totals = rate::totals_keeping(ctx, book, &usage, workers, true)?;
+    let folder = lines_folder(ctx, close.month);
+    let wanted = rate::Wanted { groups: true, lines: Some(&folder) };
+    let totals = rate::rate_month(ctx, book, &usage, workers, wanted)?;
     let missing = rate::describe(known, book, &totals);
     if !missing.is_empty() {
+        rate::forget_lines(Some(&folder), &totals)?;
         return Err(rate::missing_prices(close.month, &missing));
     }
     Ok(totals)
@@ -298,19 +307,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn write(
-        &self,
-        usage: &PeriodUsage,
-        totals: &Totals,
-        invoices: &[InvoiceRow],
-    ) -> Result<Vec<DocumentRow>> {
+    fn write(&self, totals: &Totals, invoices: &[InvoiceRow]) -> Result<Vec<DocumentRow>> {
         let month = self.close.month.to_string();
-        let folder = self.ctx.installation.documents().join(&month);
-        let lines = folder.join("rated-lines");
-        std::fs::create_dir_all(&lines).map_err(Error::file(&lines))?;
-        let files =
-            rate::write_lines(self.ctx, self.book, usage, self.workers, &totals.extents, &lines)?;
-        crash::point();
+        let (lines, files) = (lines_folder(self.ctx, self.close.month), &totals.files);
         let ids = Ids::of(self.book);
         let documents = in_parallel(self.workers, files.len(), |at| {
             let file = &files[at];

@@ -17,7 +17,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use kernel::{Error, MeterId, QUANTITY_SCALE, Quantity, Result};
 use lake::ColumnarWriter;
 use lake::usage::batches_of;
-use rating::{MeterIndex, RateBook, SubscriptionIndex};
+use rating::{Extent, MeterIndex, RateBook, SubscriptionIndex};
 
 use crate::groups::{KeptGroup, LINE_ROWS};
 
@@ -207,7 +207,7 @@ fn missing(name: &str) -> Error {
 /// Decimals of a column, whatever their width.
 pub(crate) struct Decimals {
     numbers: DecimalArray,
-    pub precision: u8,
+    precision: u8,
     pub scale: u8,
 }
 
@@ -232,6 +232,11 @@ impl Decimals {
             },
             _ => return Err(missing(name)),
         })
+    }
+
+    /// The digits before the point and behind it.
+    pub const fn extent(&self) -> Extent {
+        Extent { whole: self.precision - self.scale, scale: self.scale }
     }
 
     /// The number of a row, if it has one.

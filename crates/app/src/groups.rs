@@ -1,10 +1,10 @@
 //! Groups between rating and documents.
 
 use kernel::{Amount, Quantity, Result};
-use rating::{EdgeIndex, Group, GroupPrice, MeterIndex, SubscriptionIndex};
+use rating::{EdgeIndex, Group, GroupPrice, MeterIndex, Pricing, SubscriptionIndex};
 
 /// Rows of a row group of rated lines.
-pub(crate) const LINE_ROWS: usize = 1 << 17;
+pub(crate) const LINE_ROWS: usize = 1 << 16;
 /// Groups, as small as documents need them.
 #[derive(Debug, Default)]
 pub(crate) struct KeptGroups {
@@ -45,13 +45,13 @@ pub(crate) enum PriceRef {
 impl KeptGroups {
     /// Takes a group in.
     pub fn push(&mut self, group: &Group) -> Result<()> {
-        let price = match group.price {
-            Some(_) if group.is_flat => PriceRef::Flat,
-            Some(price) => {
+        let price = match group.pricing {
+            Pricing::Flat => PriceRef::Flat,
+            Pricing::Stated(price) => {
                 self.prices.push(price);
                 PriceRef::Stated(self.prices.len() as u32 - 1)
             }
-            None => {
+            Pricing::Mixed => {
                 self.amounts.push(group.amount()?);
                 PriceRef::Mixed(self.amounts.len() as u32 - 1)
             }

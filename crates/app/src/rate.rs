@@ -1,12 +1,13 @@
 //! Rating an open month: what everybody would be billed now. Nothing is frozen.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use kernel::{Amount, EXCHANGE_RATE_SCALE, Error, Money, Month, OrganisationId, Result, Rounding};
 use lake::ColumnarWriter;
-use lake::usage::Columns;
-use rating::{Edge, Group, LineExtents, LineFormat, Output, RateBook, Rater, Unpriced};
+use rating::{Edge, Group, LineExtents, LineFormat, LineNames, Output, RateBook, Rater, Unpriced};
 
 use crate::Ctx;
 use crate::facts::Known;
@@ -87,13 +88,11 @@ pub async fn rate(
     let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), i64::MAX).await?;
     let closed = tx.period_close(month).await?.is_some();
     drop(tx);
-    let totals = totals(&ctx, &book, &usage, workers)?;
-    if let Some(folder) = lines {
-        if !totals.unpriced.is_empty() {
-            return Err(missing_prices(month, &describe(&known, &book, &totals)));
-        }
-        std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
-        write_lines(&ctx, &book, &usage, workers, &totals.extents, folder)?;
+    let wanted = Wanted { groups: false, lines };
+    let totals = rate_month(&ctx, &book, &usage, workers, wanted)?;
+    if lines.is_some() && !totals.unpriced.is_empty() {
+        forget_lines(lines, &totals)?;
+        return Err(missing_prices(month, &describe(&known, &book, &totals)));
     }
     Ok(Rated {
         month,
@@ -124,6 +123,12 @@ pub(crate) fn missing_prices(month: Month, missing: &[MissingPrice]) -> Error {
     ))
 }
 
+/// Removes lines that lack those without a price.
+pub(crate) fn forget_lines(folder: Option<&Path>, totals: &Totals) -> Result<()> {
+    let files = totals.files.iter().filter_map(|file| Some(folder?.join(&file.name)));
+    files.into_iter().try_for_each(|file| std::fs::remove_file(&file).map_err(Error::file(&file)))
+}
+
 /// What all groups of a month come to, by edge.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -131,24 +136,67 @@ pub(crate) struct Totals {
     pub edges: Vec<(u64, u64, i64)>,
     /// By [`rating::EdgeIndex`]: what the seller pays for the same usage, by currency.
     pub bought: Vec<Vec<Money>>,
+    /// How wide the amounts of lines are.
     pub extents: LineExtents,
     pub unpriced: Vec<Unpriced>,
     /// The groups, where they are kept.
     pub groups: KeptGroups,
+    /// The files of rated lines, where they are written.
+    pub files: Vec<LineFile>,
 }
 
-struct TotalsOutput<'a> {
-    book: &'a RateBook,
+/// What is wanted besides totals.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The groups.
+    pub groups: bool,
+    /// The rated lines, as Parquet files in a folder: one a partition, with all amounts of a
+    /// record in one row.
+    pub lines: Option<&'a Path>,
+}
+
+/// A file of rated lines.
+#[derive(Debug, Clone)]
+pub(crate) struct LineFile {
+    pub name: String,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// Takes what a partition comes to.
+struct PartitionOutput<'a> {
     edges: Vec<(u64, u64, i64)>,
     bought: Vec<Vec<Money>>,
     unpriced: Vec<Unpriced>,
     kept: Option<KeptGroups>,
+    lines: Option<LinesFile<'a>>,
 }
 
-impl Output for TotalsOutput<'_> {
+/// A file of lines, which begins with the first of them.
+struct LinesFile<'a> {
+    folder: &'a Path,
+    name: String,
+    writer: Option<ColumnarWriter>,
+}
+
+impl LinesFile<'_> {
+    fn create(&self, schema: &SchemaRef) -> Result<ColumnarWriter> {
+        ColumnarWriter::create(&self.folder.join(&self.name), schema)
+    }
+
+    fn finish(self, empty: impl FnOnce() -> SchemaRef) -> Result<LineFile> {
+        let writer = match self.writer {
+            Some(writer) => writer,
+            None => self.create(&empty())?,
+        };
+        let rows = writer.rows();
+        Ok(LineFile { name: self.name, rows, bytes: writer.finish(false)? })
+    }
+}
+
+impl Output for PartitionOutput<'_> {
     fn group(&mut self, group: &Group) -> Result<()> {
-        let sold_on = self.book.path(group.subscription).get(usize::from(group.position) + 1);
-        if let Some(edge) = sold_on {
+        if let Some(edge) = group.sold_on {
             add(&mut self.bought[edge.get()], group.money)?;
         }
         let (lines, groups, net) = &mut self.edges[group.edge.get()];
@@ -165,8 +213,12 @@ impl Output for TotalsOutput<'_> {
         Ok(())
     }
 
-    fn lines(&mut self, _batch: RecordBatch) -> Result<()> {
-        Ok(())
+    fn lines(&mut self, batch: RecordBatch) -> Result<()> {
+        let Some(file) = &mut self.lines else { return Ok(()) };
+        if file.writer.is_none() {
+            file.writer = Some(file.create(&batch.schema())?);
+        }
+        file.writer.as_mut().map_or(Ok(()), |writer| writer.write(&batch))
     }
 }
 
@@ -179,39 +231,45 @@ fn add(amounts: &mut Vec<Money>, amount: Money) -> Result<()> {
     Ok(())
 }
 
-/// Adds a month up.
-pub(crate) fn totals(
+/// Rates a month: adds it up, and gives whatever else is wanted, in one pass over the usage.
+pub(crate) fn rate_month(
     ctx: &Ctx<'_>,
     book: &RateBook,
     usage: &PeriodUsage,
     workers: usize,
+    wanted: Wanted<'_>,
 ) -> Result<Totals> {
-    totals_keeping(ctx, book, usage, workers, false)
-}
-
-/// Adds a month up, and keeps the groups if asked to.
-pub(crate) fn totals_keeping(
-    ctx: &Ctx<'_>,
-    book: &RateBook,
-    usage: &PeriodUsage,
-    workers: usize,
-    keep: bool,
-) -> Result<Totals> {
-    let columns = usage.columns_for_totals(book);
+    let names = wanted.lines.map(|_| LineNames::new(book, LINE_ROWS));
+    let columns = match names {
+        Some(_) => usage.columns_for_lines(book),
+        None => usage.columns_for_totals(book),
+    };
+    if let Some(folder) = wanted.lines {
+        std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    }
     let partitions = usage.partitioning.len();
     ctx.progress.begin("rating", Some(partitions as u64));
-    let rater = || Rater::new(book, None);
+    let rater = || Rater::new(book, names.as_ref());
     let parts = in_parallel_with(workers, partitions, rater, |rater, index| {
-        let mut out = TotalsOutput {
-            book,
+        let lines =
+            wanted.lines.map(|folder| LinesFile { folder, name: lines_name(index), writer: None });
+        let mut out = PartitionOutput {
             edges: vec![(0, 0, 0); book.edges().len()],
             bought: vec![Vec::new(); book.edges().len()],
             unpriced: Vec::new(),
-            kept: keep.then(KeptGroups::default),
+            kept: wanted.groups.then(KeptGroups::default),
+            lines,
         };
-        let extents = rate_partition(rater, usage, index, columns, &mut out)?;
+        usage.reader(index, columns).read(|batch| rater.push(&batch, &mut out))?;
+        let extents = rater.finish(&mut out)?;
+        let empty = |names| {
+            let format = LineFormat::new(book, names, &extents);
+            Arc::clone(format.schema())
+        };
+        let file = out.lines.take().zip(names.as_ref());
+        let file = file.map(|(file, names)| file.finish(|| empty(names))).transpose()?;
         ctx.progress.advance(1);
-        Ok((out, extents))
+        Ok((out, file, extents))
     })?;
     ctx.progress.end();
     let mut totals = Totals {
@@ -219,7 +277,7 @@ pub(crate) fn totals_keeping(
         bought: vec![Vec::new(); book.edges().len()],
         ..Totals::default()
     };
-    for (part, extents) in parts {
+    for (part, file, extents) in parts {
         for (sum, part) in totals.edges.iter_mut().zip(part.edges) {
             let net = sum.2.checked_add(part.2);
             let net = net.ok_or_else(|| Error::invalid("amount", "is too large for a document"));
@@ -231,75 +289,9 @@ pub(crate) fn totals_keeping(
         totals.extents.merge(&extents);
         totals.unpriced.extend(part.unpriced);
         totals.groups.append(part.kept.unwrap_or_default());
+        totals.files.extend(file);
     }
     Ok(totals)
-}
-
-/// Rates one partition. The rater remembers prices from one partition to the next.
-fn rate_partition(
-    rater: &mut Rater<'_>,
-    usage: &PeriodUsage,
-    index: usize,
-    columns: Columns,
-    out: &mut impl Output,
-) -> Result<LineExtents> {
-    usage.reader(index, columns).read(|batch| rater.push(&batch, out))?;
-    rater.finish(out)
-}
-
-/// Writes lines to a file.
-struct LinesOutput {
-    writer: ColumnarWriter,
-}
-
-impl Output for LinesOutput {
-    fn group(&mut self, _group: &Group) -> Result<()> {
-        Ok(())
-    }
-
-    fn unpriced(&mut self, unpriced: Unpriced) -> Result<()> {
-        Err(Error::internal(format!("usage of meter {} lost its price", unpriced.meter)))
-    }
-
-    fn lines(&mut self, batch: RecordBatch) -> Result<()> {
-        self.writer.write(&batch)
-    }
-}
-
-/// A file of rated lines.
-#[derive(Debug, Clone)]
-pub(crate) struct LineFile {
-    pub name: String,
-    pub rows: u64,
-    pub bytes: u64,
-}
-
-/// Writes the rated lines of a month as Parquet files, one a partition, which have all amounts of
-/// a record in one row.
-pub(crate) fn write_lines(
-    ctx: &Ctx<'_>,
-    book: &RateBook,
-    usage: &PeriodUsage,
-    workers: usize,
-    extents: &LineExtents,
-    folder: &Path,
-) -> Result<Vec<LineFile>> {
-    let format = LineFormat::new(book, extents, LINE_ROWS);
-    let columns = usage.columns_for_lines(book);
-    let partitions = usage.partitioning.len();
-    ctx.progress.begin("writing lines", Some(partitions as u64));
-    let rater = || Rater::new(book, Some(&format));
-    let files = in_parallel_with(workers, partitions, rater, |rater, index| {
-        let name = lines_name(index);
-        let writer = ColumnarWriter::create(&folder.join(&name), format.schema())?;
-        let mut out = LinesOutput { writer };
-        rate_partition(rater, usage, index, columns, &mut out)?;
-        ctx.progress.advance(1);
-        let rows = out.writer.rows();
-        Ok(LineFile { name, rows, bytes: out.writer.finish(false)? })
-    })?;
-    ctx.progress.end();
-    Ok(files)
 }
 
 /// What each edge with usage comes to.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ten::divide_by_ten_to;
+
 /// Why a text is not a number of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
@@ -137,9 +139,11 @@ pub fn trimmed(mantissa: i128, scale: u8) -> (i128, u8) {
         return (i128::from(narrow), scale);
     }
     let (mut mantissa, mut scale) = (mantissa, scale);
-    while scale > 0 && mantissa % 10 == 0 {
-        mantissa /= 10;
-        scale -= 1;
+    for step in [16, 8, 4, 2, 1] {
+        while scale >= step {
+            let (shorter, 0) = divide_by_ten_to(mantissa, step) else { break };
+            (mantissa, scale) = (shorter, scale - step);
+        }
     }
     (mantissa, scale)
 }

@@ -27,6 +27,7 @@ mod price;
 mod quantity;
 mod rate;
 mod rounding;
+mod ten;
 mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
@@ -42,5 +43,6 @@ pub use percent::{PERCENT_SCALE, Percent};
 pub use price::{DERIVED_PRICE_DECIMALS, UNIT_PRICE_SCALE, UnitPrice};
 pub use quantity::{QUANTITY_SCALE, Quantity};
 pub use rate::{EXCHANGE_RATE_SCALE, ExchangeRate};
-pub use rounding::{Rounding, pow10};
+pub use rounding::{Rounding, half_even, pow10};
+pub use ten::{POW10_MAX, divide_by_ten_to, ten_to};
 pub use time::{Month, Period, Zone, instant_micros, micros_instant};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::rounding::divide_narrow;
+use crate::ten::{POW10_MAX, ten_to};
 use crate::{Currency, Error, Result, Rounding};
 
 /// An amount in minor units of a currency. Adding two currencies is an error, not a number.
@@ -27,11 +28,9 @@ impl Money {
     /// as [`crate::Amount::round`], for amounts that fit into 128 bits.
     pub fn rounded(mantissa: i128, scale: u8, mode: Rounding, currency: Currency) -> Result<Self> {
         let minor = match scale.checked_sub(currency.minor_digits()) {
-            Some(dropped @ 0..=38) => {
-                Some(divide_narrow(mantissa, 10i128.pow(u32::from(dropped)), mode))
-            }
+            Some(dropped @ 0..=POW10_MAX) => Some(divide_narrow(mantissa, dropped, mode)),
             Some(_) => return crate::Amount::from_scaled(mantissa, scale)?.round(mode, currency),
-            None => mantissa.checked_mul(10i128.pow(u32::from(currency.minor_digits() - scale))),
+            None => mantissa.checked_mul(ten_to(currency.minor_digits() - scale)),
         };
         minor
             .and_then(|minor| i64::try_from(minor).ok())

@@ -4,6 +4,7 @@ use ethnum::I256;
 
 use crate::decimal::{self, fixed_decimal};
 use crate::rounding::{Rounding, divide, divide_narrow, pow10};
+use crate::ten::{POW10_MAX, ten_to};
 use crate::{ExchangeRate, PERCENT_SCALE, Percent};
 
 /// Decimals of a [`UnitPrice`]. Documented prices have up to 16, such as 0.0209496384791679.
@@ -38,14 +39,13 @@ impl UnitPrice {
         let dropped = UNIT_PRICE_SCALE + scale - DERIVED_PRICE_DECIMALS;
         let narrow = product
             .and_then(|product| product.checked_mul(self.0))
-            .filter(|_| dropped <= 38)
-            .map(|exact| divide_narrow(exact, 10i128.pow(u32::from(dropped)), Rounding::HalfEven));
+            .filter(|_| dropped <= POW10_MAX)
+            .map(|exact| divide_narrow(exact, dropped, Rounding::HalfEven));
         let rounded = match narrow {
             Some(rounded) => rounded,
             None => self.derive_wide((factor, factor_scale + 2), rates)?,
         };
-        let places = u32::from(UNIT_PRICE_SCALE - DERIVED_PRICE_DECIMALS);
-        rounded.checked_mul(10i128.pow(places)).map(Self)
+        rounded.checked_mul(ten_to(UNIT_PRICE_SCALE - DERIVED_PRICE_DECIMALS)).map(Self)
     }
 
     /// The same with 256 bits, for factors that need them.

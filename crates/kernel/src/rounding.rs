@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use ethnum::I256;
 
+use crate::ten::{divide_by_ten_to, ten_to};
+
 /// How a number between two representable ones is settled. Data of a trade agreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rounding {
@@ -84,20 +86,19 @@ pub(crate) fn divide(numerator: I256, denominator: I256, mode: Rounding) -> I256
     if up { quotient + away } else { quotient }
 }
 
-/// The same division for numbers that fit into 128 bits.
-pub(crate) fn divide_narrow(numerator: i128, denominator: i128, mode: Rounding) -> i128 {
-    // Most numbers fit into 64 bits, where a division is many times cheaper.
-    let (quotient, rest) =
-        if let (Ok(n), Ok(d)) = (i64::try_from(numerator), i64::try_from(denominator)) {
-            (i128::from(n / d), i128::from((n % d).unsigned_abs()))
-        } else {
-            let quotient = numerator / denominator;
-            (quotient, (numerator - quotient * denominator).abs())
-        };
+/// `numerator / 10^exponent`, rounded half even; `exponent` is at most [`crate::POW10_MAX`].
+pub fn half_even(numerator: i128, exponent: u8) -> i128 {
+    divide_narrow(numerator, exponent, Rounding::HalfEven)
+}
+
+/// `numerator / 10^exponent`, rounded by `mode` to an integer, for numbers that fit into 128 bits.
+pub(crate) fn divide_narrow(numerator: i128, exponent: u8, mode: Rounding) -> i128 {
+    let (quotient, rest) = divide_by_ten_to(numerator, exponent);
     if rest == 0 {
         return quotient;
     }
-    let beyond_half = rest.cmp(&(denominator - rest));
+    let rest = rest.abs();
+    let beyond_half = rest.cmp(&(ten_to(exponent) - rest));
     let up = match mode {
         Rounding::Down => false,
         Rounding::Up => true,

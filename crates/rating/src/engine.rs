@@ -6,17 +6,20 @@
 
 mod flat;
 mod graduated;
+mod lines;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use kernel::{Error, QUANTITY_SCALE, Quantity, Result};
+use kernel::{Currency, Error, QUANTITY_SCALE, Quantity, Result, Rounding, ten_to};
 
-use crate::book::{MeterIndex, RateBook, SubscriptionIndex};
+use crate::book::{EdgeIndex, MeterIndex, NodeIndex, RateBook, SubscriptionIndex};
 use crate::cache::PriceCache;
-use crate::group::{ExactAmount, Group, GroupPrice, Unpriced};
-use crate::lines::{LineBuilder, LineExtents, LineFormat, RowsOf};
-use crate::schedule::{FlatPrice, NodePrice, Schedule};
+use crate::flat_price::EdgePrice;
+use crate::group::{ExactAmount, Group, Pricing, Unpriced};
+use crate::lines::{LineExtents, LineNames, RowsOf};
+use crate::schedule::{NodePrice, Schedule};
 use crate::slices::Stretch;
 use crate::usage::{Quantities, Translation, Usage};
 
@@ -28,22 +31,26 @@ pub trait Output {
     /// Usage that has no price.
     fn unpriced(&mut self, unpriced: Unpriced) -> Result<()>;
 
-    /// A batch of lines is full, or the partition is at its end.
+    /// A batch of lines; they all come when the partition is at its end.
     fn lines(&mut self, batch: RecordBatch) -> Result<()>;
 }
 
 /// Rates one partition.
+///
+/// Lines come at the end, because their types depend on how wide all amounts of the partition are;
+/// until then the batches are kept.
 #[derive(Debug)]
 pub struct Rater<'b> {
     book: &'b RateBook,
     cache: PriceCache,
+    path: Path,
     /// The prices of the run that starts.
     prices: Vec<NodePrice>,
     /// Memory of a run that has ended, for the next one.
-    spare: Vec<FlatPrice>,
+    spare: Vec<EdgePrice>,
     subscriptions: Translation<SubscriptionIndex>,
     meters: Translation<MeterIndex>,
-    lines: Option<LineBuilder>,
+    lines: Option<lines::Pending<'b>>,
     run: Option<Run>,
     extents: LineExtents,
 }
@@ -64,6 +71,23 @@ enum Rating {
     Graduated(Vec<Arc<Schedule>>, Vec<Stretch>),
 }
 
+/// The sale path of the current subscription: what its groups need to know.
+#[derive(Debug, Default)]
+struct Path {
+    subscription: Option<SubscriptionIndex>,
+    steps: Vec<Step>,
+}
+
+/// An edge of a sale path.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    node: NodeIndex,
+    edge: EdgeIndex,
+    sold_on: Option<EdgeIndex>,
+    rounding: Rounding,
+    currency: Currency,
+}
+
 /// Where one stretch of rows of a batch has its quantities, and how many decimals they have.
 #[derive(Debug, Clone, Copy)]
 struct Segment<'a> {
@@ -74,16 +98,17 @@ struct Segment<'a> {
 }
 
 impl<'b> Rater<'b> {
-    /// Rates by a book; makes lines only when told their format.
-    pub fn new(book: &'b RateBook, lines: Option<&LineFormat>) -> Self {
+    /// Rates by a book; makes lines only when told their names.
+    pub fn new(book: &'b RateBook, lines: Option<&'b LineNames>) -> Self {
         Self {
             book,
             cache: PriceCache::new(),
+            path: Path::default(),
             prices: Vec::new(),
             spare: Vec::new(),
             subscriptions: Translation::new(),
             meters: Translation::new(),
-            lines: lines.map(LineBuilder::new),
+            lines: lines.map(lines::Pending::new),
             run: None,
             extents: LineExtents::default(),
         }
@@ -95,6 +120,9 @@ impl<'b> Rater<'b> {
         let book = self.book;
         self.subscriptions.prepare(usage.subscription, |id| book.find_subscription(id));
         self.meters.prepare(usage.meter, |id| book.find_meter(id));
+        if let Some(lines) = &mut self.lines {
+            lines.batch(batch);
+        }
         let subscriptions = usage.subscription.keys().values();
         let meters = usage.meter.keys().values();
         let mut from = 0;
@@ -104,30 +132,33 @@ impl<'b> Rater<'b> {
                 .iter()
                 .zip(&meters[from..])
                 .take_while(|(s, m)| **s == subscription && **m == meter);
-            let until = from + same.count();
-            self.segment(subscription, meter, usage.segment(from, until), out)?;
-            from = until;
+            let rows = from..from + same.count();
+            from = rows.end;
+            self.segment(subscription, meter, rows, &usage, out)?;
         }
         Ok(())
     }
 
-    /// Completes the partition; says how wide its lines are.
+    /// Completes the partition: makes its lines, and says how wide they are.
     pub fn finish(&mut self, out: &mut impl Output) -> Result<LineExtents> {
         self.finish_run(out)?;
-        if let Some(batch) = self.lines.as_mut().map(LineBuilder::take).transpose()?.flatten() {
-            out.lines(batch)?;
+        let extents = std::mem::take(&mut self.extents);
+        if let Some(lines) = &mut self.lines {
+            lines.write(self.book, &extents, out)?;
         }
-        Ok(std::mem::take(&mut self.extents))
+        Ok(extents)
     }
 
     fn segment(
         &mut self,
         subscription: i32,
         meter: i32,
-        segment: Segment<'_>,
+        rows: Range<usize>,
+        usage: &Usage<'_>,
         out: &mut impl Output,
     ) -> Result<()> {
         let book = self.book;
+        let segment = usage.segment(rows.clone());
         let found = (self.subscriptions.get(subscription), self.meters.get(meter));
         let (Some(subscription), Some(meter)) = found else {
             self.finish_run(out)?;
@@ -143,14 +174,17 @@ impl<'b> Rater<'b> {
         }
         let Some(run) = &mut self.run else { return Ok(()) };
         match &mut run.rating {
-            Rating::Graduated(_, rows) => {
-                rows.extend(segment.stretches(book.period_micros().0));
+            Rating::Graduated(_, stretches) => {
+                stretches.extend(segment.stretches(book.period_micros().0));
                 Ok(())
             }
             Rating::Flat(flat) => {
-                let of = RowsOf { subscription: subscription.0, meter: meter.0, slice: 0 };
-                let period = book.period_micros();
-                flat.take(period, of, segment, &mut self.extents, self.lines.as_mut(), out)
+                let of = RowsOf { subscription: subscription.0, meter: meter.0 };
+                let rows = flat.take(book.period_micros(), segment, &mut self.extents, rows)?;
+                if let Some(lines) = &mut self.lines {
+                    lines.flat(of, rows, &flat.prices);
+                }
+                Ok(())
             }
         }
     }
@@ -167,14 +201,15 @@ impl<'b> Rater<'b> {
     }
 
     fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {
-        let nodes = self.book.nodes(subscription);
-        if self.book.flat_prices(nodes, meter, &mut self.spare) {
+        self.path.enter(self.book, subscription);
+        let nodes = self.path.steps.iter().map(|step| step.node);
+        if self.book.flat_prices(nodes.clone(), meter, &mut self.spare) {
             let flat = flat::Flat::new(std::mem::take(&mut self.spare));
             return Run { subscription, meter, rating: Rating::Flat(flat) };
         }
         self.prices.clear();
         for node in nodes {
-            self.prices.push(self.cache.get(self.book, *node, meter));
+            self.prices.push(self.cache.get(self.book, node, meter));
         }
         let rating =
             if let Some(flat) = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare)) {
@@ -190,30 +225,55 @@ impl<'b> Rater<'b> {
     fn finish_run(&mut self, out: &mut impl Output) -> Result<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
         let (subscription, meter) = (run.subscription, run.meter);
+        let key = RunKey { book: self.book, steps: &self.path.steps, subscription, meter };
         match run.rating {
             Rating::Flat(flat) => {
-                let key = RunKey { book: self.book, subscription, meter };
                 flat.groups(key, out)?;
                 self.spare = flat.prices;
                 Ok(())
             }
             Rating::Graduated(schedules, rows) => {
-                let key = RunKey { book: self.book, subscription, meter };
                 let rating = graduated::Graduated { key, schedules: &schedules, rows: &rows };
-                let slices = rating.rate(&mut self.extents, out)?;
-                match &mut self.lines {
-                    Some(lines) => rating.lines(&slices, lines, out),
-                    None => Ok(()),
+                let cuts = rating.rate(&mut self.extents, out)?;
+                if let Some(lines) = &mut self.lines {
+                    let of = RowsOf { subscription: subscription.0, meter: meter.0 };
+                    let rows = rows.len();
+                    lines.graduated(of, graduated::Rated { schedules, rows, cuts });
                 }
+                Ok(())
             }
         }
     }
 }
 
+impl Path {
+    /// Turns to the sale path of a subscription.
+    fn enter(&mut self, book: &RateBook, subscription: SubscriptionIndex) {
+        if self.subscription == Some(subscription) {
+            return;
+        }
+        self.subscription = Some(subscription);
+        self.steps.clear();
+        let edges = book.path(subscription);
+        let path = edges.iter().zip(book.nodes(subscription)).enumerate();
+        self.steps.extend(path.map(|(at, (edge, node))| {
+            let terms = &book.edges()[edge.get()];
+            Step {
+                node: *node,
+                edge: *edge,
+                sold_on: edges.get(at + 1).copied(),
+                rounding: terms.rounding,
+                currency: terms.currency,
+            }
+        }));
+    }
+}
+
 /// Whose run it is.
 #[derive(Debug, Clone, Copy)]
-struct RunKey<'b> {
-    book: &'b RateBook,
+struct RunKey<'a> {
+    book: &'a RateBook,
+    steps: &'a [Step],
     subscription: SubscriptionIndex,
     meter: MeterIndex,
 }
@@ -221,21 +281,19 @@ struct RunKey<'b> {
 impl RunKey<'_> {
     /// Completes a group of this run.
     fn group(&self, position: usize, tier: usize, total: Total) -> Result<Group> {
-        let edge = self.book.path(self.subscription)[position];
-        let terms = &self.book.edges()[edge.get()];
-        let money = total.exact.round(terms.rounding, terms.currency)?;
+        let step = self.steps[position];
         Ok(Group {
             subscription: self.subscription,
             meter: self.meter,
-            edge,
+            edge: step.edge,
+            sold_on: step.sold_on,
             position: position as u8,
             tier: tier as u8,
             quantity: Quantity::from_mantissa(total.quantity),
             lines: total.lines,
+            money: total.exact.round(step.rounding, step.currency)?,
             exact: total.exact,
-            money,
-            price: total.price,
-            is_flat: total.is_flat,
+            pricing: total.pricing,
         })
     }
 }
@@ -246,18 +304,17 @@ struct Total {
     quantity: i128,
     lines: u64,
     exact: ExactAmount,
-    price: Option<GroupPrice>,
-    is_flat: bool,
+    pricing: Pricing,
 }
 
 impl<'a> Usage<'a> {
-    fn segment(&self, from: usize, until: usize) -> Segment<'a> {
+    fn segment(&self, rows: Range<usize>) -> Segment<'a> {
         Segment {
-            starts: self.start.map(|starts| &starts[from..until]),
-            ends: self.end.map(|ends| &ends[from..until]),
+            starts: self.start.map(|starts| &starts[rows.clone()]),
+            ends: self.end.map(|ends| &ends[rows.clone()]),
             quantity: match self.quantity {
-                Quantities::Narrow(values) => Quantities::Narrow(&values[from..until]),
-                Quantities::Wide(values) => Quantities::Wide(&values[from..until]),
+                Quantities::Narrow(values) => Quantities::Narrow(&values[rows]),
+                Quantities::Wide(values) => Quantities::Wide(&values[rows]),
             },
             scale: self.scale,
         }
@@ -275,7 +332,7 @@ impl Segment<'_> {
     /// The rows one by one, with quantities at their full scale. Where the times were not read
     /// because no price changes within the month, every row counts at `anywhere`.
     fn stretches(&self, anywhere: i64) -> impl Iterator<Item = Stretch> + '_ {
-        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.scale));
+        let factor = ten_to(QUANTITY_SCALE - self.scale);
         (0..self.rows()).map(move |at| {
             let start = self.starts.map_or(anywhere, |starts| starts[at]);
             Stretch {

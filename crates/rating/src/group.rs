@@ -14,6 +14,8 @@ pub struct Group {
     pub meter: MeterIndex,
     /// Which edge.
     pub edge: EdgeIndex,
+    /// The next edge of the sale path: what this one comes to is what its seller pays.
+    pub sold_on: Option<EdgeIndex>,
     /// Where the edge stands on the sale path, counted from zero at the provider.
     pub position: u8,
     /// Which tier, counted from zero at the lowest.
@@ -26,10 +28,19 @@ pub struct Group {
     pub exact: ExactAmount,
     /// The amount in minor units, rounded once as the agreement says.
     pub money: Money,
-    /// The price, where it was the same for all of it.
-    pub price: Option<GroupPrice>,
-    /// Whether that price applied all month long whatever the quantity.
-    pub is_flat: bool,
+    /// What the unit cost.
+    pub pricing: Pricing,
+}
+
+/// What the units of a group cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pricing {
+    /// One price all month long whatever the quantity: [`crate::RateBook::flat_price`] says it.
+    Flat,
+    /// One price, which did not apply all month long or not to every quantity.
+    Stated(GroupPrice),
+    /// Several.
+    Mixed,
 }
 
 /// An exact amount. Most fit into 128 bits with few decimals, which is much cheaper.

@@ -25,8 +25,8 @@ pub use book::{
     Edge, EdgeIndex, Facts, MeterIndex, NodeIndex, RateBook, RateBookHash, SubscriptionIndex,
 };
 pub use engine::{Output, Rater};
-pub use group::{ExactAmount, Group, GroupPrice, Unpriced};
-pub use lines::{Decimal, Extent, LineExtents, LineFormat};
+pub use group::{ExactAmount, Group, GroupPrice, Pricing, Unpriced};
+pub use lines::{Decimal, Extent, LineExtents, LineFormat, LineNames};
 pub use schedule::{Charge, Derived, Gap, Interval, Origin, Price, PricedTier, Schedule};
 pub use usage::columns;
 

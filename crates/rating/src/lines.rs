@@ -14,7 +14,9 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use kernel::{Amount, Error, QUANTITY_SCALE, Quantity, Result};
+use kernel::{
+    Amount, Error, POW10_MAX, QUANTITY_SCALE, Quantity, Result, divide_by_ten_to, ten_to,
+};
 
 use crate::book::RateBook;
 use crate::schedule::{Charge, Price, PricedTier};
@@ -96,11 +98,11 @@ impl LineExtents {
         }
     }
 
-    pub(crate) fn amount(&mut self, position: usize, extent: Extent) {
+    pub(crate) fn amount(&mut self, position: usize) -> &mut Extent {
         if self.amounts.len() <= position {
             self.amounts.resize(position + 1, Extent::default());
         }
-        self.amounts[position] = self.amounts[position].max(extent);
+        &mut self.amounts[position]
     }
 }
 
@@ -179,25 +181,22 @@ impl Column {
     /// Appends quantities that have `scale` decimals.
     pub fn extend_scaled<T: Copy + Into<i128>>(&mut self, values: &[T], scale: u8) -> Result<()> {
         let more = self.decimal.scale.checked_sub(scale).ok_or_else(too_wide)?;
-        self.extend_product(values, 10i128.pow(u32::from(more)))
+        self.extend_product(values, ten_to(more))
     }
 
     /// Appends a quantity at its full scale.
     pub fn push_quantity(&mut self, mantissa: i128) -> Result<()> {
-        let unit = 10i128.pow(u32::from(QUANTITY_SCALE - self.decimal.scale));
-        if mantissa % unit != 0 {
-            return Err(too_wide());
+        match divide_by_ten_to(mantissa, QUANTITY_SCALE - self.decimal.scale) {
+            (scaled, 0) => self.push(scaled),
+            _ => Err(too_wide()),
         }
-        self.push(mantissa / unit)
     }
 
     /// By what quantities of `scale` decimals are multiplied to give exact amounts in this
-    /// column; none where the column has too few decimals for that, or 128 bits do not suffice.
-    pub fn factor(&self, charge: Charge, scale: u8, largest: u128) -> Option<i128> {
+    /// column; none where the column has too few decimals for that, or the factor does not fit.
+    pub fn factor(&self, charge: Charge, scale: u8) -> Option<i128> {
         let more = self.decimal.scale.checked_sub(scale + charge.scale)?;
-        let factor = charge.mantissa.checked_mul(10i128.pow(u32::from(more)))?;
-        let limit = 10u128.pow(u32::from(self.decimal.precision));
-        largest.checked_mul(factor.unsigned_abs()).filter(|most| *most < limit).map(|_| factor)
+        charge.mantissa.checked_mul(ten_to(more))
     }
 
     /// Appends what a quantity at its full scale costs, rounded half even where the column has
@@ -206,8 +205,9 @@ impl Column {
         let exact = tier.charge.and_then(|charge| {
             let product = mantissa.checked_mul(charge.mantissa)?;
             let scale = QUANTITY_SCALE + charge.scale;
-            let unit = 10i128.checked_pow(u32::from(scale.checked_sub(self.decimal.scale)?))?;
-            (product % unit == 0).then_some(product / unit)
+            let dropped = scale.checked_sub(self.decimal.scale).filter(|d| *d <= POW10_MAX)?;
+            let (scaled, rest) = divide_by_ten_to(product, dropped);
+            (rest == 0).then_some(scaled)
         });
         if let Some(exact) = exact {
             return self.push(exact);
@@ -307,20 +307,37 @@ fn arrow(error: arrow_schema::ArrowError) -> Error {
     Error::internal(error.to_string())
 }
 
-/// What a month's lines have in common: their types, and the names behind their keys.
-#[derive(Debug, Clone)]
-pub struct LineFormat {
-    schema: SchemaRef,
+/// What the lines of a rate book have in common: the names behind their keys.
+#[derive(Debug)]
+pub struct LineNames {
     subscriptions: Arc<StringArray>,
     meters: Arc<StringArray>,
-    quantity: Decimal,
-    amounts: Vec<Decimal>,
     rows_per_batch: usize,
 }
 
-impl LineFormat {
-    /// The format of a book's lines of measured extents, in batches of so many rows.
-    pub fn new(book: &RateBook, extents: &LineExtents, rows_per_batch: usize) -> Self {
+impl LineNames {
+    /// The names of a book, for batches of so many rows.
+    pub fn new(book: &RateBook, rows_per_batch: usize) -> Self {
+        Self {
+            subscriptions: Arc::new(texts(book.subscriptions())),
+            meters: Arc::new(texts(book.meters())),
+            rows_per_batch,
+        }
+    }
+}
+
+/// The types of the lines of one partition.
+#[derive(Debug, Clone)]
+pub struct LineFormat<'n> {
+    names: &'n LineNames,
+    schema: SchemaRef,
+    quantity: Decimal,
+    amounts: Vec<Decimal>,
+}
+
+impl<'n> LineFormat<'n> {
+    /// The format of a book's lines of measured extents.
+    pub fn new(book: &RateBook, names: &'n LineNames, extents: &LineExtents) -> Self {
         let quantity = extents.quantity.decimal(DIGITS_MAX);
         let amounts = (0..book.depth()).map(|at| {
             let Extent { whole, scale } = extents.amounts.get(at).copied().unwrap_or_default();
@@ -347,24 +364,18 @@ impl LineFormat {
             Field::new("slice", runs_of(DataType::Int32), false),
             Field::new("quantity", quantity.data_type(), false),
         ];
+        let shortest = book.depth_min();
         for (at, amount) in amounts.iter().enumerate() {
-            let edge = at + 1;
-            fields.push(Field::new(format!("tier_{edge}"), runs_of(DataType::Int32), true));
-            fields.push(Field::new(format!("amount_{edge}"), amount.data_type(), true));
+            let (edge, nullable) = (at + 1, at >= shortest);
+            fields.push(Field::new(format!("tier_{edge}"), runs_of(DataType::Int32), nullable));
+            fields.push(Field::new(format!("amount_{edge}"), amount.data_type(), nullable));
         }
-        Self {
-            schema: Arc::new(Schema::new(fields)),
-            subscriptions: Arc::new(texts(book.subscriptions())),
-            meters: Arc::new(texts(book.meters())),
-            quantity,
-            amounts,
-            rows_per_batch,
-        }
+        Self { names, schema: Arc::new(Schema::new(fields)), quantity, amounts }
     }
 
     /// The columns: subscription, meter, start, number of the slice within the record, quantity,
     /// and for each edge of the sale path the tier and the amount.
-    pub fn schema(&self) -> &SchemaRef {
+    pub const fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 }
@@ -375,8 +386,8 @@ fn texts<T: ToString>(ids: impl IntoIterator<Item = T>) -> StringArray {
 
 /// The lines of one partition while they are being filled.
 #[derive(Debug)]
-pub(crate) struct LineBuilder {
-    format: LineFormat,
+pub(crate) struct LineBuilder<'n> {
+    format: LineFormat<'n>,
     subscription: Runs,
     meter: Runs,
     start: Vec<i64>,
@@ -391,12 +402,11 @@ pub(crate) struct LineBuilder {
 pub(crate) struct RowsOf {
     pub subscription: u32,
     pub meter: u32,
-    pub slice: i32,
 }
 
-impl LineBuilder {
-    pub fn new(format: &LineFormat) -> Self {
-        let capacity = format.rows_per_batch;
+impl<'n> LineBuilder<'n> {
+    pub fn new(format: &LineFormat<'n>) -> Self {
+        let capacity = format.names.rows_per_batch;
         Self {
             subscription: Runs::default(),
             meter: Runs::default(),
@@ -411,17 +421,17 @@ impl LineBuilder {
 
     /// How many rows fit before a batch is full.
     pub fn room(&self) -> usize {
-        self.format.rows_per_batch - self.start.len()
+        self.format.names.rows_per_batch - self.start.len()
     }
 
     /// Appends the columns that say whose rows these are and when. Quantities, tiers and amounts
     /// follow by [`Self::quantity`], [`Self::tier`] and [`Self::amounts`].
-    pub fn extend(&mut self, rows: RowsOf, starts: impl ExactSizeIterator<Item = i64>) {
+    pub fn extend(&mut self, rows: RowsOf, slice: i32, starts: &[i64]) {
         let count = starts.len();
         self.subscription.extend(Some(rows.subscription as i32), count);
         self.meter.extend(Some(rows.meter as i32), count);
-        self.slice.extend(Some(rows.slice), count);
-        self.start.extend(starts);
+        self.slice.extend(Some(slice), count);
+        self.start.extend_from_slice(starts);
     }
 
     /// Appends the tier of so many rows at a position; none where the path is shorter.
@@ -434,11 +444,11 @@ impl LineBuilder {
         if self.start.is_empty() {
             return Ok(None);
         }
-        let capacity = self.format.rows_per_batch;
+        let capacity = self.format.names.rows_per_batch;
         let start = std::mem::replace(&mut self.start, Vec::with_capacity(capacity));
         let mut columns = vec![
-            self.subscription.keys(&self.format.subscriptions)?,
-            self.meter.keys(&self.format.meters)?,
+            self.subscription.keys(&self.format.names.subscriptions)?,
+            self.meter.keys(&self.format.names.meters)?,
             Arc::new(TimestampMicrosecondArray::from(start).with_timezone("UTC")) as ArrayRef,
             self.slice.numbers()?,
             self.quantity.finish(capacity),

@@ -57,7 +57,7 @@ pub struct PricedTier {
     pub charge: Option<Charge>,
 }
 
-/// An exact price as an integer and its decimals.
+/// An exact price, or a factor of one, as an integer and its decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     /// The integer.
@@ -82,13 +82,13 @@ impl Schedule {
         match self.intervals.as_slice() {
             [Interval { price: Ok(price), .. }] if price.tiers.len() == 1 => {
                 let tier = price.tiers.first()?;
-                Some(FlatPrice {
+                let stated = GroupPrice {
                     pricing_currency: price.pricing_currency,
                     rate: price.rate,
                     unit_price: tier.unit_price,
                     effective_unit_price: tier.effective_unit_price,
-                    charge: tier.charge?,
-                })
+                };
+                Some(FlatPrice { stated, charge: tier.charge? })
             }
             _ => None,
         }
@@ -103,10 +103,8 @@ impl Schedule {
 /// A price that applies all month long whatever the quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlatPrice {
-    pub pricing_currency: Currency,
-    pub rate: AppliedRate,
-    pub unit_price: UnitPrice,
-    pub effective_unit_price: UnitPrice,
+    pub stated: GroupPrice,
+    /// The exact product of effective price and rate.
     pub charge: Charge,
 }
 
@@ -141,15 +139,16 @@ impl NodePrice {
         match self {
             Self::Scheduled(schedule) => Arc::clone(schedule),
             Self::Flat(flat) => {
+                let stated = flat.stated;
                 let tier = PricedTier {
                     from: Quantity::ZERO,
-                    unit_price: flat.unit_price,
-                    effective_unit_price: flat.effective_unit_price,
+                    unit_price: stated.unit_price,
+                    effective_unit_price: stated.effective_unit_price,
                     charge: Some(flat.charge),
                 };
                 let price = Price {
-                    pricing_currency: flat.pricing_currency,
-                    rate: flat.rate,
+                    pricing_currency: stated.pricing_currency,
+                    rate: stated.rate,
                     tiers: vec![tier],
                 };
                 Arc::new(Schedule { intervals: vec![Interval { from, until, price: Ok(price) }] })
@@ -210,12 +209,7 @@ impl RateBook {
     pub fn flat_price(&self, node: NodeIndex, meter: MeterIndex) -> Option<GroupPrice> {
         match self.node_price(node, meter) {
             NodePrice::Scheduled(_) => None,
-            NodePrice::Flat(flat) => Some(GroupPrice {
-                pricing_currency: flat.pricing_currency,
-                rate: flat.rate,
-                unit_price: flat.unit_price,
-                effective_unit_price: flat.effective_unit_price,
-            }),
+            NodePrice::Flat(flat) => Some(flat.stated),
         }
     }
 
@@ -315,8 +309,8 @@ impl<'a> Derivations<'a> {
             Derivation::BuyPlus(percent) => {
                 let Some(NodePrice::Flat(bought)) = &self.bought else { return None };
                 let rate = self.bought_rate().ok()?;
-                let rates = [bought.rate.rate, rate.rate];
-                let price = bought.effective_unit_price.derive(*percent, &rates)?;
+                let rates = [bought.stated.rate.rate, rate.rate];
+                let price = bought.stated.effective_unit_price.derive(*percent, &rates)?;
                 let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
                 (self.node.currency, one, price, price)
             }
@@ -326,7 +320,8 @@ impl<'a> Derivations<'a> {
             }
         };
         let charge = Charge::of(effective_unit_price, rate.rate)?;
-        Some(FlatPrice { pricing_currency, rate, unit_price, effective_unit_price, charge })
+        let stated = GroupPrice { pricing_currency, rate, unit_price, effective_unit_price };
+        Some(FlatPrice { stated, charge })
     }
 
     fn schedule(&self) -> Schedule {

@@ -8,7 +8,7 @@ use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type};
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, PrimitiveArray, RecordBatch, RunArray};
 use kernel::{Error, Result};
 use lake::ColumnarWriter;
-use rating::{LineExtents, LineFormat, RateBook};
+use rating::{LineExtents, LineFormat, LineNames, RateBook};
 
 use super::world::is_narrow;
 use crate::Ctx;
@@ -24,7 +24,8 @@ pub(super) fn write(
     folder: &Path,
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    let format = LineFormat::new(book, extents, LINE_ROWS);
+    let names = LineNames::new(book, LINE_ROWS);
+    let format = LineFormat::new(book, &names, extents);
     let columns = usage.columns_for_lines(book);
     let partitions = usage.partitioning.len();
     ctx.progress.begin("measuring the floor", Some(partitions as u64));
@@ -44,7 +45,7 @@ fn wrong(error: arrow_schema::ArrowError) -> Error {
 }
 
 /// A batch of usage as a batch of lines.
-fn lines(batch: &RecordBatch, format: &LineFormat) -> Result<RecordBatch> {
+fn lines(batch: &RecordBatch, format: &LineFormat<'_>) -> Result<RecordBatch> {
     let rows = batch.num_rows() as i32;
     let column = |name: &str| {
         batch.column_by_name(name).ok_or_else(|| Error::internal(format!("no column {name}")))

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Schema};
 use kernel::{Error, Quantity, Result, micros_instant};
 use lake::usage::{Columns, UsageDetails};
 use rating::{
-    Group, Interval, LineFormat, MeterIndex, Output, RateBook, Rater, Schedule, SubscriptionIndex,
+    Group, Interval, LineNames, MeterIndex, Output, RateBook, Rater, Schedule, SubscriptionIndex,
     Unpriced,
 };
 
@@ -99,15 +99,11 @@ impl Explainer<'_> {
     pub(super) fn rate(&self, batches: &[RecordBatch]) -> Result<(Vec<Group>, Vec<RecordBatch>)> {
         let book = &self.frozen.book;
         let mut rated = Rated::default();
-        let mut rater = Rater::new(book, None);
+        let names = LineNames::new(book, crate::groups::LINE_ROWS);
+        let mut rater = Rater::new(book, Some(&names));
         batches.iter().try_for_each(|batch| rater.push(batch, &mut rated))?;
-        let extents = rater.finish(&mut rated)?;
-        let format = LineFormat::new(book, &extents, crate::groups::LINE_ROWS);
-        let mut again = Rated::default();
-        let mut rater = Rater::new(book, Some(&format));
-        batches.iter().try_for_each(|batch| rater.push(batch, &mut again))?;
-        rater.finish(&mut again)?;
-        let lines = again.lines.iter().map(without_runs).collect::<Result<_>>()?;
+        rater.finish(&mut rated)?;
+        let lines = rated.lines.iter().map(without_runs).collect::<Result<_>>()?;
         Ok((rated.groups, lines))
     }
 

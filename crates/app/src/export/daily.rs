@@ -17,7 +17,7 @@ use kernel::{
     instant_micros, micros_instant,
 };
 use lake::usage::{Columns, UsageDetails, batches_of};
-use rating::{EdgeIndex, MeterIndex, Price, Schedule, SubscriptionIndex};
+use rating::{EdgeIndex, Extent, MeterIndex, Price, Schedule, SubscriptionIndex};
 
 use super::price_lists::PriceDigits;
 use super::{Frozen, WantedEdge, by_edge};
@@ -214,7 +214,8 @@ impl Decimal {
     /// would have more than 38 digits.
     pub fn of(frozen: &Frozen, prices: PriceDigits) -> Result<Self> {
         let partitions = frozen.usage.partitioning.len();
-        let mut extents = Self { billing: BILLING_DECIMALS_MIN, pricing: BILLING_DECIMALS_MIN };
+        // Each partition has types of its own; the widest number decides what is left for decimals.
+        let (mut amounts, mut quantities) = (Extent::default(), Extent::default());
         for partition in 0..partitions {
             let path = format!("{}/rated-lines/{}", frozen.close.month, lines_name(partition));
             let file = frozen.folder.join(path);
@@ -222,14 +223,18 @@ impl Decimal {
             let batch = batch?;
             for position in 1..=frozen.book.depth() {
                 let amount = Decimals::of(&batch, &format!("amount_{position}"))?;
-                extents.billing = extents.billing.max(amount.scale);
+                amounts = amounts.max(amount.extent());
             }
-            let quantity = Decimals::of(&batch, "quantity")?;
-            let whole = quantity.precision - quantity.scale + prices.whole;
-            let most = DIGITS_MAX.saturating_sub(whole);
-            extents.pricing = extents.pricing.max((quantity.scale + prices.decimals).min(most));
+            quantities = quantities.max(Decimals::of(&batch, "quantity")?.extent());
         }
-        Ok(extents)
+        let mut billing = amounts.scale.max(BILLING_DECIMALS_MIN);
+        if amounts.whole + billing > DIGITS_MAX {
+            // Rounding can take one more digit before the point.
+            billing = (DIGITS_MAX - 1).saturating_sub(amounts.whole);
+        }
+        let most = DIGITS_MAX.saturating_sub(quantities.whole + prices.whole);
+        let pricing = (quantities.scale + prices.decimals).min(most).max(BILLING_DECIMALS_MIN);
+        Ok(Self { billing, pricing })
     }
 
     fn layout(self) -> Layout {

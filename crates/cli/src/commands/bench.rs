@@ -51,7 +51,7 @@ pub async fn run(args: &BenchRateArgs, progress: &dyn Progress, output: Output) 
 
 #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "seconds, not amounts")]
 fn json(measured: &RateMeasured, workers: usize) -> RateJson {
-    let seconds = measured.totals_seconds + measured.lines_seconds;
+    let seconds = measured.lines_seconds;
     RateJson {
         lines: measured.lines,
         rated_lines: measured.rated_lines,

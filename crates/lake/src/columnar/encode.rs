@@ -1,6 +1,5 @@
 //! From an Arrow array to the bytes of a dictionary page and a data page.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use arrow_array::cast::AsArray;
@@ -14,6 +13,7 @@ use bytes::Bytes;
 use kernel::{Error, Result};
 use parquet::basic::{Encoding, Type};
 use parquet::schema::types::ColumnDescPtr;
+use rustc_hash::FxHashMap;
 
 use super::hybrid;
 
@@ -130,7 +130,7 @@ impl Encoder {
     /// Times repeat, mostly: a dictionary of them where they are few.
     fn times(&mut self, column: &ArrayRef, descriptor: &ColumnDescPtr) -> Result<Encoded> {
         let times = column.as_primitive::<TimestampMicrosecondType>().values();
-        let mut known: HashMap<i64, u32> = HashMap::new();
+        let mut known: FxHashMap<i64, u32> = FxHashMap::default();
         let mut distinct: Vec<i64> = Vec::new();
         self.keys.clear();
         let (mut last, mut last_place) = (None, 0);
@@ -238,7 +238,7 @@ fn extend(current: &mut (u32, usize), value: u32, length: usize, close: impl FnO
 }
 
 fn distinct_texts(values: &StringArray) -> ((Bytes, u32), Vec<u32>) {
-    let mut known: HashMap<&str, u32> = HashMap::new();
+    let mut known: FxHashMap<&str, u32> = FxHashMap::default();
     let mut page = Vec::new();
     let places = values.iter().map(|value| {
         let Some(value) = value else { return NOWHERE };
@@ -263,7 +263,7 @@ where
     T: ArrowPrimitiveType,
     T::Native: Into<i128>,
 {
-    let mut known: HashMap<i128, u32> = HashMap::new();
+    let mut known: FxHashMap<i128, u32> = FxHashMap::default();
     let mut page = Vec::new();
     let values = values.as_primitive::<T>();
     let mut places = Vec::with_capacity(values.len());

@@ -11,9 +11,10 @@ use rustc_hash::FxHashMap;
 use super::ids::Ids;
 use super::rules::{Labels, Rules};
 use super::{
-    Chain, Edge, EdgeIndex, Facts, FlatListed, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
+    Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
     RateBookHash, fingerprint,
 };
+use crate::flat_price::{FlatListed, FlatNode};
 
 pub(super) fn compile(
     facts: Facts<'_>,
@@ -30,7 +31,12 @@ pub(super) fn compile(
     for subscription in facts.programme.subscriptions.values() {
         compiler.subscription(subscription);
     }
+    let flat_nodes = compiler.nodes.iter();
+    let flat_nodes =
+        flat_nodes.map(|node| FlatNode::of(node, &compiler.lists, &compiler.nodes, period));
+    let flat_nodes = flat_nodes.collect();
     let mut book = RateBook {
+        flat_nodes,
         month,
         zone: zone.clone(),
         period,
@@ -169,8 +175,8 @@ impl<'a> Compiler<'a> {
             });
             let meters: Vec<Option<Listed>> = meters.collect();
             let period = self.period;
-            let flat = meters.iter().map(|listed| FlatListed::of(listed.as_ref(), period));
-            let flat = flat.collect();
+            let flat = |listed: &Option<Listed>| Some(FlatListed::of(listed.as_ref()?, period));
+            let flat = meters.iter().map(flat).collect();
             self.lists.push(List { key: key.clone(), currency: sheet.currency, meters, flat });
         }
     }
@@ -186,7 +192,7 @@ impl<'a> Compiler<'a> {
             self.books.push(Rules::new(book, zone, &self.meter_index, labels));
         }
         for rules in &mut self.books {
-            rules.winners = rules.winners(self.categories.len(), self.period);
+            rules.flatten(self.categories.len(), self.period);
         }
     }
 

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use domain::{AppliedRate, ListedMeter, Meter};
 use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId,
-    UnitPrice, Zone,
+    Zone,
 };
 
+use crate::flat_price::{FlatListed, FlatNode};
 use ids::Ids;
 pub(crate) use rules::{Candidates, Rule, Rules};
 
@@ -139,40 +140,6 @@ pub(crate) struct Listed {
     pub products: [u32; 2],
 }
 
-/// What a list says of a meter, as far as it is simple.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FlatListed {
-    /// The one price of the month, as a narrow integer: the table is small enough to stay at hand.
-    /// [`Self::NO_PRICE`] where there are tiers or changes, or the price is too large.
-    price: i64,
-    /// The label of the category.
-    pub category: u32,
-}
-
-impl FlatListed {
-    const NO_PRICE: i64 = i64::MIN;
-
-    /// Reduces a meter of a list to what applies all month.
-    pub fn of(listed: Option<&Listed>, period: (i64, i64)) -> Option<Self> {
-        let listed = listed?;
-        let covers = |from: i64, until: i64| from <= period.0 && period.1 <= until;
-        let mut intervals = listed.meter.intervals();
-        let covering = intervals.find(|(from, until, _)| covers(*from, *until));
-        let price = covering.and_then(|(_, _, tiers)| match tiers.as_slice() {
-            [tier] => i64::try_from(tier.price.mantissa()).ok(),
-            _ => None,
-        });
-        let price = price.unwrap_or(Self::NO_PRICE);
-        Some(Self { price, category: listed.category })
-    }
-
-    /// The one price of the month.
-    pub fn price(self) -> Option<UnitPrice> {
-        let price = Some(self.price).filter(|price| *price != Self::NO_PRICE);
-        price.map(|price| UnitPrice::from_mantissa(i128::from(price)))
-    }
-}
-
 /// Everything that prices the usage of one month.
 #[derive(Debug)]
 pub struct RateBook {
@@ -184,6 +151,8 @@ pub struct RateBook {
     pub(crate) lists: Vec<List>,
     pub(crate) books: Vec<Rules>,
     pub(crate) nodes: Vec<Node>,
+    /// The nodes again, as far as they are simple.
+    pub(crate) flat_nodes: Vec<Option<FlatNode>>,
     edges: Vec<Edge>,
     chains: Vec<Chain>,
     subscriptions: Vec<(SubscriptionId, u32)>,
@@ -308,6 +277,11 @@ impl RateBook {
     /// How many edges the longest sale path has.
     pub fn depth(&self) -> usize {
         self.chains.iter().map(|chain| chain.edges.len()).max().unwrap_or(0)
+    }
+
+    /// How many edges the shortest sale path has.
+    pub fn depth_min(&self) -> usize {
+        self.chains.iter().map(|chain| chain.edges.len()).min().unwrap_or(0)
     }
 
     fn chain(&self, subscription: SubscriptionIndex) -> &Chain {

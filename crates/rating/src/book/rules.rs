@@ -8,6 +8,7 @@ use kernel::{Key, MeterId, Zone};
 use rustc_hash::FxHashMap;
 
 use super::{Listed, MeterIndex};
+use crate::flat_price::FlatRule;
 
 /// Numbers for categories, product ids and product titles, without regard to case. Zero is
 /// "none".
@@ -61,8 +62,9 @@ pub(crate) struct Rules {
     by_product: FxHashMap<u32, Vec<u32>>,
     by_category: FxHashMap<u32, Vec<u32>>,
     all: Vec<u32>,
-    /// The rule that wins all month long for each category, where that is all one must know.
-    pub winners: Vec<Option<u32>>,
+    /// The rule that wins all month long for each category, where it is simple and no rule for a
+    /// meter or product goes before it.
+    pub flat: Vec<Option<FlatRule>>,
 }
 
 impl Rules {
@@ -80,7 +82,7 @@ impl Rules {
             by_product: FxHashMap::default(),
             by_category: FxHashMap::default(),
             all: Vec::new(),
-            winners: Vec::new(),
+            flat: Vec::new(),
         };
         for (at, rule) in book.rules.iter().enumerate() {
             let at = at as u32;
@@ -114,30 +116,30 @@ impl Rules {
         self.ordered.iter().any(|rule| matches!(rule.derivation, Derivation::BuyPlus(_)))
     }
 
-    /// Whether no rule is for a meter or a product.
-    pub fn is_by_category(&self) -> bool {
-        self.by_meter.is_empty() && self.by_product.is_empty()
+    /// Whether some rule names the meter or its product.
+    pub fn selects<'a>(
+        &self,
+        meter: MeterIndex,
+        listed: impl FnOnce() -> Option<&'a Listed>,
+    ) -> bool {
+        let by_product = || {
+            let labels = listed().map_or([0; 2], |listed| listed.products);
+            labels.iter().any(|label| self.by_product.contains_key(label))
+        };
+        !found(&self.by_meter, &meter).is_empty() || (!self.by_product.is_empty() && by_product())
     }
 
-    /// The rules that may apply to a meter of a category.
-    pub fn of_category(&self, category: u32) -> Candidates<'_> {
-        let levels = [&[], &[], &[], found(&self.by_category, &category), &self.all[..]];
-        Candidates { book: self, levels }
-    }
-
-    /// The winner for each category, where no rule is for a meter or product; none where some is,
-    /// and where the winner changes within the month.
-    pub fn winners(&self, categories: u32, period: (i64, i64)) -> Vec<Option<u32>> {
-        if !self.is_by_category() || categories > CATEGORIES_MAX {
-            return Vec::new();
+    /// Finds the winner of each category.
+    pub fn flatten(&mut self, categories: u32, period: (i64, i64)) {
+        if categories > CATEGORIES_MAX {
+            return;
         }
-        (0..categories)
-            .map(|category| {
-                let candidates = self.of_category(category);
-                let winner = candidates.winner_throughout(period)?;
-                self.ordered.iter().position(|rule| std::ptr::eq(rule, winner)).map(|at| at as u32)
-            })
-            .collect()
+        let winner = |category: u32| {
+            let levels = [&[], &[], &[], found(&self.by_category, &category), &self.all[..]];
+            let candidates = Candidates { book: self, levels };
+            candidates.winner_throughout(period).and_then(FlatRule::of)
+        };
+        self.flat = (0..categories).map(winner).collect();
     }
 
     /// Whether rules for products could tie, one by id and one by title.

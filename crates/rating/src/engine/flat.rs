@@ -1,11 +1,14 @@
 //! Runs with one price on every edge: the sum of the quantities times the price.
 
-use kernel::{Amount, Error, QUANTITY_SCALE, Quantity, Result};
+use std::ops::Range;
+
+use kernel::{QUANTITY_SCALE, Quantity, Result, ten_to};
 
 use super::{Output, RunKey, Segment, Total, overflow};
-use crate::group::{ExactAmount, GroupPrice};
-use crate::lines::{Column, Extent, LineBuilder, LineExtents, RowsOf};
-use crate::schedule::{Charge, FlatPrice, NodePrice};
+use crate::flat_price::EdgePrice;
+use crate::group::{ExactAmount, Pricing};
+use crate::lines::{Extent, LineExtents};
+use crate::schedule::NodePrice;
 use crate::slices::Stretch;
 use crate::usage::Quantities;
 
@@ -13,20 +16,65 @@ use crate::usage::Quantities;
 #[derive(Debug)]
 pub(super) struct Flat {
     /// By position on the sale path.
-    pub prices: Vec<FlatPrice>,
+    pub prices: Vec<EdgePrice>,
     /// The sum of the quantities, and its decimals.
     sum: i128,
     scale: u8,
     rows: u64,
 }
 
+/// The rows that a flat run has taken.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// Rows of the batch.
+    Whole(Range<usize>),
+    /// Parts of rows that reach beyond the period: their starts and quantities at full scale.
+    Clipped(Vec<i64>, Vec<i128>),
+}
+
+/// The size of the largest quantity of a segment.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    sum: i128,
+    largest: u128,
+    rows: usize,
+}
+
+impl Measured {
+    fn of<T: Copy + Into<i128>>(values: &[T]) -> Self {
+        let (mut sum, mut largest) = (0i128, 0u128);
+        for value in values {
+            let value: i128 = (*value).into();
+            sum += value;
+            largest = largest.max(value.unsigned_abs());
+        }
+        Self { sum, largest, rows: values.len() }
+    }
+
+    /// The same without leaving 64 bits, where that is possible.
+    fn of_narrow(values: &[i64]) -> Self {
+        let (mut sum, mut low, mut high) = (0i64, 0i64, 0i64);
+        for value in values {
+            sum = sum.wrapping_add(*value);
+            low = low.min(*value);
+            high = high.max(*value);
+        }
+        let largest = low.unsigned_abs().max(high.unsigned_abs());
+        let most = largest.checked_mul(values.len() as u64);
+        if most.is_none_or(|most| i64::try_from(most).is_err()) {
+            return Self::of(values);
+        }
+        Self { sum: i128::from(sum), largest: u128::from(largest), rows: values.len() }
+    }
+}
+
 impl Flat {
     /// A flat run, where every edge has one price all month long. `spare` is memory to use.
-    pub fn of(prices: &[NodePrice], mut spare: Vec<FlatPrice>) -> Option<Self> {
+    pub fn of(prices: &[NodePrice], mut spare: Vec<EdgePrice>) -> Option<Self> {
         spare.clear();
         for price in prices {
             match price {
-                NodePrice::Flat(price) => spare.push(*price),
+                NodePrice::Flat(price) => spare.push(price.into()),
                 NodePrice::Scheduled(_) => return None,
             }
         }
@@ -34,123 +82,48 @@ impl Flat {
     }
 
     /// A flat run at these prices.
-    pub const fn new(prices: Vec<FlatPrice>) -> Self {
+    pub const fn new(prices: Vec<EdgePrice>) -> Self {
         Self { prices, sum: 0, scale: 0, rows: 0 }
     }
 
-    /// Takes rows: adds them up, measures them, and makes lines of them.
+    /// Takes the rows of a segment: adds them up and measures how wide their amounts are.
     pub fn take(
         &mut self,
         period: (i64, i64),
-        of: RowsOf,
         segment: Segment<'_>,
         extents: &mut LineExtents,
-        lines: Option<&mut LineBuilder>,
-        out: &mut impl Output,
-    ) -> Result<()> {
-        if !segment.reaches_beyond(period) {
-            return self.take_inside(of, segment, extents, lines, out);
+        rows: Range<usize>,
+    ) -> Result<Rows> {
+        if segment.reaches_beyond(period) {
+            let (starts, quantities) = clipped(segment, period);
+            self.add(Measured::of(&quantities), QUANTITY_SCALE, extents)?;
+            return Ok(Rows::Clipped(starts, quantities));
         }
-        let (starts, quantities) = clipped(segment, period);
-        let inside = Segment {
-            starts: Some(&starts),
-            ends: None,
-            quantity: Quantities::Wide(&quantities),
-            scale: QUANTITY_SCALE,
+        let measured = match segment.quantity {
+            Quantities::Narrow(values) => Measured::of_narrow(values),
+            Quantities::Wide(values) => Measured::of(values),
         };
-        self.take_inside(of, inside, extents, lines, out)
+        self.add(measured, segment.scale, extents)?;
+        Ok(Rows::Whole(rows))
     }
 
-    fn take_inside(
-        &mut self,
-        of: RowsOf,
-        segment: Segment<'_>,
-        extents: &mut LineExtents,
-        lines: Option<&mut LineBuilder>,
-        out: &mut impl Output,
-    ) -> Result<()> {
-        match segment.quantity {
-            Quantities::Narrow(values) => self.rate(of, segment, values, extents, lines, out),
-            Quantities::Wide(values) => self.rate(of, segment, values, extents, lines, out),
-        }
-    }
-
-    fn rate<T: Copy + Into<i128>>(
-        &mut self,
-        of: RowsOf,
-        segment: Segment<'_>,
-        values: &[T],
-        extents: &mut LineExtents,
-        lines: Option<&mut LineBuilder>,
-        out: &mut impl Output,
-    ) -> Result<()> {
-        let (mut sum, mut largest) = (0i128, 0u128);
-        for value in values {
-            let value: i128 = (*value).into();
-            sum += value;
-            largest = largest.max(value.unsigned_abs());
-        }
-        self.add(sum, segment.scale)?;
-        self.rows += values.len() as u64;
-        extents.quantity =
-            extents.quantity.max(extent(largest, 1, segment.scale, extents.quantity));
-        for (position, price) in self.prices.iter().enumerate() {
-            let Charge { mantissa, scale } = price.charge;
-            let known = extents.amounts.get(position).copied().unwrap_or_default();
-            let measured = extent(largest, mantissa.unsigned_abs(), segment.scale + scale, known);
-            extents.amount(position, Extent { scale, ..measured });
-        }
-        match lines {
-            Some(lines) => self.lines(of, segment, values, largest, lines, out),
-            None => Ok(()),
-        }
-    }
-
-    fn add(&mut self, sum: i128, scale: u8) -> Result<()> {
+    fn add(&mut self, part: Measured, scale: u8, extents: &mut LineExtents) -> Result<()> {
+        self.rows += part.rows as u64;
         let common = scale.max(self.scale);
-        let at_common =
-            |value: i128, scale: u8| value.checked_mul(10i128.pow(u32::from(common - scale)));
-        let sum = at_common(sum, scale).zip(at_common(self.sum, self.scale));
+        let at_common = |value: i128, scale: u8| value.checked_mul(ten_to(common - scale));
+        let sum = at_common(part.sum, scale).zip(at_common(self.sum, self.scale));
         self.sum = sum.and_then(|(a, b)| a.checked_add(b)).ok_or_else(overflow)?;
         self.scale = common;
-        Ok(())
-    }
-
-    fn lines<T: Copy + Into<i128>>(
-        &self,
-        of: RowsOf,
-        segment: Segment<'_>,
-        mut values: &[T],
-        largest: u128,
-        lines: &mut LineBuilder,
-        out: &mut impl Output,
-    ) -> Result<()> {
-        let starts = segment.starts.ok_or_else(|| Error::internal("lines without start times"));
-        let mut starts = starts?;
-        while !values.is_empty() {
-            let (now, later) = values.split_at(lines.room().min(values.len()));
-            lines.extend(of, starts[..now.len()].iter().copied());
-            starts = &starts[now.len()..];
-            lines.quantity.extend_scaled(now, segment.scale)?;
-            for position in 0..lines.amounts.len() {
-                let Some(price) = self.prices.get(position) else {
-                    lines.tier(position, None, now.len());
-                    lines.amounts[position].extend_null(now.len());
-                    continue;
-                };
-                lines.tier(position, Some(0), now.len());
-                let column = &mut lines.amounts[position];
-                match column.factor(price.charge, segment.scale, largest) {
-                    Some(factor) => column.extend_product(now, factor)?,
-                    None => extend_rounded(column, now, segment.scale, price)?,
-                }
+        extents.quantity = extents.quantity.max(extent(part.largest, 1, scale, extents.quantity));
+        for (position, price) in self.prices.iter_mut().enumerate() {
+            let known = extents.amount(position);
+            // A price keeps its trailing zeros unless they would make the column wider.
+            if price.charge.scale > known.scale {
+                price.charge = price.charge.trimmed();
             }
-            if lines.room() == 0
-                && let Some(batch) = lines.take()?
-            {
-                out.lines(batch)?;
-            }
-            values = later;
+            let factor = price.charge.mantissa.unsigned_abs();
+            let whole = extent(part.largest, factor, scale + price.charge.scale, *known).whole;
+            *known = known.max(Extent { whole, scale: price.charge.scale });
         }
         Ok(())
     }
@@ -160,47 +133,18 @@ impl Flat {
         if self.rows == 0 {
             return Ok(());
         }
-        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.scale));
-        let quantity = self.sum.checked_mul(factor).ok_or_else(overflow)?;
+        let full = ten_to(QUANTITY_SCALE - self.scale);
+        let quantity = self.sum.checked_mul(full).ok_or_else(overflow)?;
         for (position, price) in self.prices.iter().enumerate() {
-            let Charge { mantissa, scale } = price.charge;
-            let exact = match self.sum.checked_mul(mantissa) {
-                Some(product) => ExactAmount::Narrow(product, self.scale + scale),
-                None => ExactAmount::Wide(Amount::of_exchanged(
-                    Quantity::from_mantissa(quantity),
-                    price.effective_unit_price,
-                    price.rate.rate,
-                )?),
+            let exact = match self.sum.checked_mul(price.charge.mantissa) {
+                Some(product) => ExactAmount::Narrow(product, self.scale + price.charge.scale),
+                None => ExactAmount::Wide(price.amount_of(Quantity::from_mantissa(quantity))?),
             };
-            let price = GroupPrice {
-                pricing_currency: price.pricing_currency,
-                rate: price.rate,
-                unit_price: price.unit_price,
-                effective_unit_price: price.effective_unit_price,
-            };
-            let (lines, price) = (self.rows, Some(price));
-            let total = Total { quantity, lines, exact, price, is_flat: true };
+            let total = Total { quantity, lines: self.rows, exact, pricing: Pricing::Flat };
             out.group(&key.group(position, 0, total)?)?;
         }
         Ok(())
     }
-}
-
-/// Products that need more decimals than the column has are rounded one by one.
-fn extend_rounded<T: Copy + Into<i128>>(
-    column: &mut Column,
-    values: &[T],
-    scale: u8,
-    price: &FlatPrice,
-) -> Result<()> {
-    let factor = 10i128.pow(u32::from(QUANTITY_SCALE - scale));
-    for value in values {
-        let quantity = (*value).into().checked_mul(factor).ok_or_else(overflow)?;
-        let quantity = Quantity::from_mantissa(quantity);
-        let amount = Amount::of_exchanged(quantity, price.effective_unit_price, price.rate.rate)?;
-        column.push(amount.to_scaled(column.decimal.scale).ok_or_else(overflow)?)?;
-    }
-    Ok(())
 }
 
 /// How wide the product of two numbers is. Asks first whether it is wider than what is known
@@ -213,8 +157,8 @@ pub(super) fn extent(a: u128, b: u128, scale: u8, known: Extent) -> Extent {
         return Extent { whole: whole.max(known.whole), scale };
     };
     let fits = |whole: u8| {
-        let limit = 10u128.checked_pow(u32::from(whole) + u32::from(scale));
-        limit.is_none_or(|limit| product < limit)
+        let digits = whole + scale;
+        digits > kernel::POW10_MAX || product < ten_to(digits).unsigned_abs()
     };
     let mut whole = known.whole;
     while !fits(whole) {

@@ -1,14 +1,12 @@
 //! Runs whose price changes with time or quantity: cut by both.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use kernel::{Amount, QUANTITY_SCALE, Quantity, Result};
+use kernel::{Amount, QUANTITY_SCALE, Quantity, Result, divide_by_ten_to, trimmed};
 
 use super::flat::extent;
 use super::{Output, RunKey, Total, overflow};
-use crate::group::{ExactAmount, GroupPrice, Unpriced};
+use crate::group::{ExactAmount, GroupPrice, Pricing, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
 use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
@@ -17,19 +15,35 @@ use crate::slices::{Stretch, slice_by_tier};
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     row: u32,
-    interval: u32,
-    tier: u32,
+    place: Place,
     quantity: i128,
     /// When the part begins.
     start: i64,
 }
 
-/// The slices of every edge, ordered by row.
+/// What has one price: a tier of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    tier: u32,
+    interval: u32,
+}
+
+/// How the records of a run are cut on one edge, and on all others with the same tiers and dates.
 #[derive(Debug)]
-pub(super) struct Slices {
-    edges: Vec<Vec<Slice>>,
-    /// Whether every edge has a price; otherwise there are no lines.
-    complete: bool,
+struct Cut {
+    /// Ordered by row, and within a row by time.
+    slices: Vec<Slice>,
+    sums: Vec<Sum>,
+}
+
+/// What is in one place.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    place: Place,
+    quantity: i128,
+    lines: u64,
+    /// The size of the largest slice.
+    largest: u128,
 }
 
 /// A run and the prices of its edges.
@@ -40,131 +54,261 @@ pub(super) struct Graduated<'a> {
     pub rows: &'a [Stretch],
 }
 
+/// The cut of each edge: edges with the same tiers and dates share one.
+#[derive(Debug)]
+pub(super) struct Cuts {
+    cuts: Vec<Cut>,
+    /// By position; none where the edge has no price for all of the usage.
+    of: Vec<Option<usize>>,
+}
+
 impl Graduated<'_> {
-    /// Rates the run on every edge: completes its groups and keeps its slices for the lines.
-    pub fn rate(self, extents: &mut LineExtents, out: &mut impl Output) -> Result<Slices> {
-        let mut rated = Slices { edges: Vec::with_capacity(self.schedules.len()), complete: true };
+    /// Rates the run on every edge: completes its groups; the cuts become lines later.
+    pub fn rate(self, extents: &mut LineExtents, out: &mut impl Output) -> Result<Cuts> {
+        let mut found = Cuts { cuts: Vec::with_capacity(1), of: Vec::new() };
         for (position, schedule) in self.schedules.iter().enumerate() {
-            let mut slices = Vec::with_capacity(self.rows.len());
-            match cut(schedule, self.rows, &mut slices) {
-                Ok(()) => {
-                    measure(schedule, &slices, position, extents);
-                    self.groups(position, &slices, out)?;
-                }
-                Err(NoPrice { reason: Gap(reason), quantity }) => {
-                    rated.complete = false;
-                    let RunKey { book, subscription, meter } = self.key;
-                    out.unpriced(Unpriced {
-                        subscription: book.subscription_id(subscription).to_string(),
-                        meter: book.meters()[meter.get()].to_string(),
-                        edge: Some(book.path(subscription)[position]),
-                        reason: reason.to_string(),
-                        quantity: Quantity::from_mantissa(quantity),
-                    })?;
-                }
-            }
-            // Stable: the parts of a record stay in the order of time.
-            slices.sort_by_key(|slice| slice.row);
-            rated.edges.push(slices);
+            let above = position.checked_sub(1);
+            let same = above.filter(|above| is_cut_alike(&self.schedules[*above], schedule));
+            let cut = match same.and_then(|above| found.of[above]) {
+                Some(cut) => cut,
+                None => match Cut::new(schedule, self.rows) {
+                    Ok(cut) => {
+                        found.cuts.push(cut?);
+                        found.cuts.len() - 1
+                    }
+                    Err(missing) => {
+                        found.of.push(None);
+                        out.unpriced(self.unpriced(position, &missing))?;
+                        continue;
+                    }
+                },
+            };
+            found.of.push(Some(cut));
+            let cut = &found.cuts[cut];
+            measure(schedule, cut, position, extents);
+            self.groups(position, &cut.sums, out)?;
         }
-        Ok(rated)
+        Ok(found)
     }
 
-    /// Adds the slices up: one group a tier, exact within each price.
-    fn groups(self, position: usize, slices: &[Slice], out: &mut impl Output) -> Result<()> {
-        let mut sums: BTreeMap<(u32, u32), (i128, u64)> = BTreeMap::new();
-        for slice in slices {
-            let (quantity, lines) = sums.entry((slice.tier, slice.interval)).or_default();
-            *quantity = quantity.checked_add(slice.quantity).ok_or_else(overflow)?;
-            *lines += 1;
+    fn unpriced(&self, position: usize, missing: &NoPrice<'_>) -> Unpriced {
+        let RunKey { book, subscription, meter, .. } = self.key;
+        Unpriced {
+            subscription: book.subscription_id(subscription).to_string(),
+            meter: book.meters()[meter.get()].to_string(),
+            edge: Some(book.path(subscription)[position]),
+            reason: missing.reason.0.to_string(),
+            quantity: Quantity::from_mantissa(missing.quantity),
         }
-        let mut totals: BTreeMap<u32, Total> = BTreeMap::new();
-        for ((tier, interval), (quantity, lines)) in sums {
-            let slice = Slice { row: 0, interval, tier, quantity, start: 0 };
-            let Some((price, tier_price)) = priced(&self.schedules[position], slice) else {
-                continue;
-            };
-            let total = total_of(price, tier_price, quantity, lines)?;
-            match totals.entry(tier) {
-                Entry::Vacant(entry) => {
-                    entry.insert(total);
-                }
-                Entry::Occupied(mut entry) => entry.get_mut().add(total)?,
+    }
+
+    /// One group a tier, exact within each price.
+    fn groups(self, position: usize, sums: &[Sum], out: &mut impl Output) -> Result<()> {
+        for tier in sums.chunk_by(|a, b| a.place.tier == b.place.tier) {
+            let mut total: Option<Total> = None;
+            for sum in tier {
+                let found = priced(&self.schedules[position], sum.place);
+                let (price, tier_price) = found.ok_or_else(overflow)?;
+                let part = total_of(price, tier_price, sum)?;
+                total = Some(total.map_or(Ok(part), |total| total.plus(part))?);
             }
-        }
-        for (tier, total) in totals {
-            out.group(&self.key.group(position, tier as usize, total)?)?;
+            if let Some(total) = total {
+                let tier = tier[0].place.tier as usize;
+                out.group(&self.key.group(position, tier, total)?)?;
+            }
         }
         Ok(())
     }
+}
 
-    /// Makes lines: the finest parts that have one price on every edge. None where an edge has no
-    /// price, which has been reported.
+impl Cut {
+    fn new<'s>(
+        schedule: &'s Schedule,
+        rows: &[Stretch],
+    ) -> std::result::Result<Result<Self>, NoPrice<'s>> {
+        let mut slices = Vec::with_capacity(rows.len() + 2);
+        cut(schedule, rows, &mut slices)?;
+        // Stable: the parts of a record stay in the order of time.
+        if schedule.intervals.len() > 1 {
+            slices.sort_by_key(|slice| slice.row);
+        }
+        Ok(sums(&slices).map(|sums| Self { slices, sums }))
+    }
+}
+
+/// Adds slices up by place. There are few places, and neighbours mostly share them.
+fn sums(slices: &[Slice]) -> Result<Vec<Sum>> {
+    let mut sums: Vec<Sum> = Vec::with_capacity(4);
+    for Slice { place, quantity, .. } in slices {
+        let largest = quantity.unsigned_abs();
+        match sums.iter_mut().rfind(|sum| sum.place == *place) {
+            Some(sum) => {
+                sum.quantity = sum.quantity.checked_add(*quantity).ok_or_else(overflow)?;
+                sum.lines += 1;
+                sum.largest = sum.largest.max(largest);
+            }
+            None => sums.push(Sum { place: *place, quantity: *quantity, lines: 1, largest }),
+        }
+    }
+    sums.sort_unstable_by_key(|sum| sum.place);
+    Ok(sums)
+}
+
+/// Whether two edges cut the same usage alike: same dates, same tiers, a price everywhere.
+fn is_cut_alike(a: &Schedule, b: &Schedule) -> bool {
+    let alike = |a: &Price, b: &Price| {
+        a.tiers.len() == b.tiers.len()
+            && a.tiers.iter().zip(&b.tiers).all(|(a, b)| a.from == b.from)
+    };
+    a.intervals.len() == b.intervals.len()
+        && a.intervals.iter().zip(&b.intervals).all(|(a, b)| {
+            (a.from, a.until) == (b.from, b.until)
+                && matches!((&a.price, &b.price), (Ok(a), Ok(b)) if alike(a, b))
+        })
+}
+
+/// A run that has been cut.
+#[derive(Debug)]
+pub(super) struct Rated {
+    pub schedules: Vec<Arc<Schedule>>,
+    pub rows: usize,
+    pub cuts: Cuts,
+}
+
+impl Rated {
+    /// Whether every edge has a price.
+    pub fn is_complete(&self) -> bool {
+        self.cuts.of.iter().all(Option::is_some)
+    }
+
+    /// Makes lines: the finest parts that have one price on every edge.
     pub fn lines(
-        self,
-        slices: &Slices,
-        lines: &mut LineBuilder,
+        &self,
+        of: RowsOf,
+        lines: &mut LineBuilder<'_>,
         out: &mut impl Output,
     ) -> Result<()> {
-        if !slices.complete {
-            return Ok(());
+        let of_edges: Vec<usize> = self.cuts.of.iter().flatten().copied().collect();
+        let slices = self.cuts.cuts.iter().map(|cut| cut.slices.as_slice());
+        if let [cut] = self.cuts.cuts.as_slice() {
+            return self.alike(of, &cut.slices, lines, out);
         }
         let mut cursors: Vec<Cursor<'_>> =
-            slices.edges.iter().map(|slices| Cursor { slices, used: 0 }).collect();
-        for row in 0..self.rows.len() as u32 {
-            let mut slice = 0;
+            slices.map(|slices| Cursor { slices, used: 0 }).collect();
+        let mut places = Vec::with_capacity(cursors.len());
+        for row in 0..self.rows as u32 {
+            let mut number = 0;
             while let Some(part) = next_part(&cursors, row) {
-                let (subscription, meter) = (self.key.subscription.0, self.key.meter.0);
-                lines.extend(RowsOf { subscription, meter, slice }, std::iter::once(part.start));
+                lines.extend(of, number, &[part.start]);
                 lines.quantity.push_quantity(part.quantity)?;
-                for position in 0..lines.amounts.len() {
-                    let Some(cursor) = cursors.get_mut(position) else {
-                        lines.tier(position, None, 1);
-                        lines.amounts[position].extend_null(1);
-                        continue;
-                    };
-                    let taken = cursor.take(part.quantity);
-                    lines.tier(position, Some(taken.tier as usize), 1);
-                    let (price, tier) =
-                        priced(&self.schedules[position], taken).ok_or_else(overflow)?;
-                    lines.amounts[position].push_charged(part.quantity, price, tier)?;
-                }
-                slice += 1;
-                if lines.room() == 0
-                    && let Some(batch) = lines.take()?
-                {
-                    out.lines(batch)?;
-                }
+                places.clear();
+                places.extend(cursors.iter_mut().map(|cursor| cursor.take(part.quantity)));
+                let place = |position: usize| of_edges.get(position).map(|cut| places[*cut]);
+                self.charge(lines, place, &[part.quantity])?;
+                number += 1;
+                hand_on(lines, out)?;
             }
         }
         Ok(())
     }
+
+    /// Lines where all edges are cut alike: stretches of one place are charged at once.
+    fn alike(
+        &self,
+        of: RowsOf,
+        slices: &[Slice],
+        lines: &mut LineBuilder<'_>,
+        out: &mut impl Output,
+    ) -> Result<()> {
+        let (mut row, mut number) = (u32::MAX, 0);
+        let mut quantities = Vec::new();
+        for mut stretch in slices.chunk_by(|a, b| a.place == b.place) {
+            while !stretch.is_empty() {
+                let (now, later) = stretch.split_at(lines.room().min(stretch.len()));
+                quantities.clear();
+                for slice in now {
+                    number = if slice.row == row { number + 1 } else { 0 };
+                    row = slice.row;
+                    lines.extend(of, number, &[slice.start]);
+                    lines.quantity.push_quantity(slice.quantity)?;
+                    quantities.push(slice.quantity);
+                }
+                let depth = self.cuts.of.len();
+                let place = |position: usize| (position < depth).then_some(now[0].place);
+                self.charge(lines, place, &quantities)?;
+                hand_on(lines, out)?;
+                stretch = later;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends tiers and amounts of quantities that are in one place on every edge.
+    fn charge(
+        &self,
+        lines: &mut LineBuilder<'_>,
+        place: impl Fn(usize) -> Option<Place>,
+        quantities: &[i128],
+    ) -> Result<()> {
+        for position in 0..lines.amounts.len() {
+            let Some(place) = place(position) else {
+                lines.tier(position, None, quantities.len());
+                lines.amounts[position].extend_null(quantities.len());
+                continue;
+            };
+            lines.tier(position, Some(place.tier as usize), quantities.len());
+            let found = priced(&self.schedules[position], place);
+            let (price, tier) = found.ok_or_else(overflow)?;
+            for quantity in quantities {
+                lines.amounts[position].push_charged(*quantity, price, tier)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands a full batch on.
+fn hand_on(lines: &mut LineBuilder<'_>, out: &mut impl Output) -> Result<()> {
+    if lines.room() > 0 {
+        return Ok(());
+    }
+    lines.take()?.map_or(Ok(()), |batch| out.lines(batch))
 }
 
 impl Total {
-    /// Takes in what the same tier came to at another price.
-    fn add(&mut self, other: Self) -> Result<()> {
-        self.quantity = self.quantity.checked_add(other.quantity).ok_or_else(overflow)?;
-        self.lines += other.lines;
+    /// Together with what the same tier came to at another price.
+    fn plus(self, other: Self) -> Result<Self> {
         let sum = self.exact.amount()?.checked_add(other.exact.amount()?)?;
-        self.exact = ExactAmount::Wide(sum);
-        self.price = self.price.filter(|price| Some(*price) == other.price);
-        Ok(())
+        Ok(Self {
+            quantity: self.quantity.checked_add(other.quantity).ok_or_else(overflow)?,
+            lines: self.lines + other.lines,
+            exact: ExactAmount::Wide(sum),
+            pricing: if self.pricing == other.pricing { self.pricing } else { Pricing::Mixed },
+        })
     }
 }
 
-fn total_of(price: &Price, tier: &PricedTier, quantity: i128, lines: u64) -> Result<Total> {
-    let effective_unit_price = tier.effective_unit_price;
-    let sum = Quantity::from_mantissa(quantity);
-    let amount = Amount::of_exchanged(sum, effective_unit_price, price.rate.rate)?;
-    let price = GroupPrice {
+fn total_of(price: &Price, tier: &PricedTier, sum: &Sum) -> Result<Total> {
+    let Sum { quantity, lines, .. } = *sum;
+    let narrow = tier.charge.and_then(|charge| {
+        let product = quantity.checked_mul(charge.mantissa)?;
+        Some(ExactAmount::Narrow(product, QUANTITY_SCALE + charge.scale))
+    });
+    let exact = narrow.map_or_else(
+        || {
+            let quantity = Quantity::from_mantissa(quantity);
+            let (effective, rate) = (tier.effective_unit_price, price.rate.rate);
+            Amount::of_exchanged(quantity, effective, rate).map(ExactAmount::Wide)
+        },
+        Ok,
+    )?;
+    let stated = GroupPrice {
         pricing_currency: price.pricing_currency,
         rate: price.rate,
         unit_price: tier.unit_price,
-        effective_unit_price,
+        effective_unit_price: tier.effective_unit_price,
     };
-    let exact = ExactAmount::Wide(amount);
-    Ok(Total { quantity, lines, exact, price: Some(price), is_flat: false })
+    Ok(Total { quantity, lines, exact, pricing: Pricing::Stated(stated) })
 }
 
 /// Usage met a stretch of time without a price.
@@ -198,8 +342,7 @@ fn cut<'a>(
             slice_by_tier(&price.tiers, counter, quantity, |tier, quantity| {
                 slices.push(Slice {
                     row: row_at as u32,
-                    interval: at as u32,
-                    tier: tier as u32,
+                    place: Place { tier: tier as u32, interval: at as u32 },
                     quantity,
                     start: row.start.max(interval.from),
                 });
@@ -210,37 +353,36 @@ fn cut<'a>(
     Ok(())
 }
 
-fn priced(schedule: &Schedule, slice: Slice) -> Option<(&Price, &PricedTier)> {
-    let price = schedule.intervals.get(slice.interval as usize)?.price.as_ref().ok()?;
-    Some((price, price.tiers.get(slice.tier as usize)?))
+fn priced(schedule: &Schedule, place: Place) -> Option<(&Price, &PricedTier)> {
+    let price = schedule.intervals.get(place.interval as usize)?.price.as_ref().ok()?;
+    Some((price, price.tiers.get(place.tier as usize)?))
 }
 
-/// Measures how wide the lines of these slices are.
-fn measure(schedule: &Schedule, slices: &[Slice], position: usize, extents: &mut LineExtents) {
-    for slice in slices {
-        let known = extents.quantity;
-        let mut scale = known.scale;
-        while scale < QUANTITY_SCALE
-            && slice.quantity % 10i128.pow(u32::from(QUANTITY_SCALE - scale)) != 0
-        {
-            scale += 1;
-        }
-        let size = slice.quantity.unsigned_abs();
-        extents.quantity = Extent { scale, ..extent(size, 1, QUANTITY_SCALE, known) };
-        let Some((_, PricedTier { charge, .. })) = priced(schedule, *slice) else { continue };
-        let known = extents.amounts.get(position).copied().unwrap_or_default();
+/// Measures how wide the lines of a cut are.
+fn measure(schedule: &Schedule, cut: &Cut, position: usize, extents: &mut LineExtents) {
+    for sum in &cut.sums {
+        let Some((_, PricedTier { charge, .. })) = priced(schedule, sum.place) else { continue };
+        extents.quantity.whole = extent(sum.largest, 1, QUANTITY_SCALE, extents.quantity).whole;
+        let known = extents.amount(position);
         let measured = match charge {
             Some(Charge { mantissa, scale }) => Extent {
                 scale: *scale,
-                ..extent(size, mantissa.unsigned_abs(), QUANTITY_SCALE + scale, known)
+                ..extent(sum.largest, mantissa.unsigned_abs(), QUANTITY_SCALE + scale, *known)
             },
             None => Extent { whole: 38, scale: 0 },
         };
-        extents.amount(position, measured);
+        *known = known.max(measured);
+    }
+    // Every slice is asked for its decimals; nearly always there are as few as before.
+    for slice in &cut.slices {
+        let known = extents.quantity.scale;
+        if divide_by_ten_to(slice.quantity, QUANTITY_SCALE - known).1 != 0 {
+            extents.quantity.scale = trimmed(slice.quantity, QUANTITY_SCALE).1;
+        }
     }
 }
 
-/// How far the slices of one edge have been handed out.
+/// How far the slices of one cut have been handed out.
 struct Cursor<'a> {
     slices: &'a [Slice],
     /// How much of the first slice is gone.
@@ -254,15 +396,15 @@ impl Cursor<'_> {
         Some(Slice { quantity: first.quantity - self.used, ..*first })
     }
 
-    /// Hands out a part of the first slice.
-    fn take(&mut self, quantity: i128) -> Slice {
+    /// Hands out a part of the first slice; says where it is.
+    fn take(&mut self, quantity: i128) -> Place {
         let first = self.slices[0];
         self.used += quantity;
         if self.used == first.quantity {
             self.used = 0;
             self.slices = &self.slices[1..];
         }
-        first
+        first.place
     }
 }
 
@@ -271,7 +413,7 @@ struct Part {
     start: i64,
 }
 
-/// The smallest piece that comes next on every edge. All edges cut the same quantity, so they
+/// The smallest piece that comes next in every cut. All of them cut the same quantity, so they
 /// come to its end together.
 fn next_part(cursors: &[Cursor<'_>], row: u32) -> Option<Part> {
     let mut part: Option<Part> = None;

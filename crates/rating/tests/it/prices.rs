@@ -2,6 +2,7 @@
 
 use domain::Derivation;
 use kernel::Percent;
+use rating::Pricing;
 
 use crate::world::{World, between, from, tiers, usage};
 
@@ -164,7 +165,12 @@ fn list_minus_exchanges_the_amount_and_buy_plus_the_price() {
         .sells("partner", "customer", "KWD", &[("all", always, buy_plus("8"))]);
     let s = world.subscription("s", &["provider", "partner", "customer"]);
     let (book, rated) = world.rate_usage(&[usage(s, "m", START, START, "1000")], 10);
-    let price = |at: usize| rated.groups[at].price.unwrap();
+    let price = |at: usize| {
+        let group = &rated.groups[at];
+        assert_eq!(group.pricing, Pricing::Flat);
+        let node = book.nodes(group.subscription)[usize::from(group.position)];
+        book.flat_price(node, group.meter).unwrap()
+    };
     assert_eq!(price(0).unit_price.to_string(), "0.123456");
     assert_eq!(price(0).effective_unit_price.to_string(), "0.108024");
     assert_eq!(price(0).rate.rate.to_string(), "10.1234");

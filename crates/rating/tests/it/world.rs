@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use jiff::civil::Date;
 use kernel::{ExchangeRate, Key, MeterId, OrganisationId, Quantity, Result, SubscriptionId, Zone};
-use rating::{Facts, Group, LineExtents, LineFormat, Output, RateBook, Rater, Unpriced, columns};
+use rating::{Facts, Group, LineExtents, LineNames, Output, RateBook, Rater, Unpriced, columns};
 
 pub(crate) const MONTH: &str = "2026-10";
 
@@ -222,8 +222,8 @@ impl World {
         let book = self.book(usage);
         let batches = batches(usage, rows_per_batch);
         let groups_only = run(&book, None, &batches);
-        let format = LineFormat::new(&book, &groups_only.extents, 7);
-        let rated = run(&book, Some(&format), &batches);
+        let names = LineNames::new(&book, 7);
+        let rated = run(&book, Some(&names), &batches);
         assert_eq!(groups_only.groups, rated.groups, "lines change nothing");
         assert_eq!(groups_only.extents, rated.extents);
         (book, rated)
@@ -250,9 +250,9 @@ impl World {
     }
 }
 
-fn run(book: &RateBook, format: Option<&LineFormat>, batches: &[RecordBatch]) -> Rated {
+fn run(book: &RateBook, names: Option<&LineNames>, batches: &[RecordBatch]) -> Rated {
     let mut out = Rated::default();
-    let mut rater = Rater::new(book, format);
+    let mut rater = Rater::new(book, names);
     for batch in batches {
         rater.push(batch, &mut out).unwrap();
     }
