@@ -27,6 +27,9 @@ use crate::partitions::{PeriodUsage, in_parallel};
 use crate::rate::{self, Totals};
 use crate::{Ctx, crash, sheets};
 
+/// The kind of document that rated lines are; there is one a partition.
+pub(crate) const RATED_LINES: &str = "rated-lines";
+
 /// A closed month.
 #[derive(Debug, Clone)]
 pub struct Closed {
@@ -327,7 +330,7 @@ impl Writer<'_> {
                 })
             };
             Ok([
-                row(&file.name, "rated-lines", file.bytes, file.rows)?,
+                row(&file.name, RATED_LINES, file.bytes, file.rows)?,
                 row(&name, "groups", bytes, groups.len() as u64)?,
             ])
         })?;

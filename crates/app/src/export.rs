@@ -17,6 +17,7 @@ use lake::usage::batches_of;
 use rating::{EdgeIndex, RateBook};
 use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow};
 
+use crate::close::RATED_LINES;
 use crate::facts::Known;
 use crate::naming::Naming;
 use crate::partitions::PeriodUsage;
@@ -87,12 +88,15 @@ impl Frozen {
             ))
         })?;
         let (known, book) = close::load(ctx, &mut tx, &close).await?;
+        let documents = tx.documents(month).await?;
+        let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
         let usage = PeriodUsage::load(ctx, &mut tx, book.period_micros(), close.known_at).await?;
+        let usage = usage.in_partitions(partitions);
         let mut invoices = tx.invoices().await?;
         invoices.retain(|invoice| invoice.month == month);
         Ok(Self {
             postings: tx.postings(month).await?,
-            documents: tx.documents(month).await?,
+            documents,
             folder: ctx.installation.documents(),
             close,
             known,

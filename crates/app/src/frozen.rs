@@ -14,7 +14,7 @@ use arrow_array::{
 };
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use kernel::{Error, MeterId, QUANTITY_SCALE, Quantity, Result};
+use kernel::{Error, MeterId, QUANTITY_SCALE, Quantity, Result, ten_to};
 use lake::ColumnarWriter;
 use lake::usage::batches_of;
 use rating::{Extent, MeterIndex, RateBook, SubscriptionIndex};
@@ -256,12 +256,20 @@ pub(crate) fn times(batch: &RecordBatch, name: &str) -> Result<ScalarBuffer<i64>
 }
 
 /// A rated line.
-pub(crate) struct Line {
+pub(crate) struct Line<'b> {
     pub scope: (SubscriptionIndex, MeterIndex),
     pub start: i64,
     pub quantity: Quantity,
-    /// By position; none beyond the end of the sale path.
-    pub tiers: Vec<Option<u8>>,
+    tiers: &'b [Int32Array],
+    row: usize,
+}
+
+impl Line<'_> {
+    /// The tier at a position; none beyond the end of the sale path.
+    pub fn tier(&self, position: usize) -> Option<u8> {
+        let tier = self.tiers.get(position).filter(|tier| tier.is_valid(self.row));
+        tier.map(|tier| tier.value(self.row) as u8)
+    }
 }
 
 /// Rated lines, one after the other.
@@ -297,16 +305,15 @@ impl LineBatch {
         })
     }
 
-    fn line(&self, row: usize) -> Result<Line> {
-        let factor = 10i128.pow(u32::from(QUANTITY_SCALE - self.quantity.scale));
+    fn line(&self, row: usize) -> Result<Line<'_>> {
+        let factor = ten_to(QUANTITY_SCALE - self.quantity.scale);
         let quantity = self.quantity.get(row).ok_or_else(|| Error::internal("no quantity"))?;
-        let tiers = self.tiers.iter();
-        let tiers = tiers.map(|tier| tier.is_valid(row).then(|| tier.value(row) as u8));
         Ok(Line {
             scope: self.scopes.get(row)?,
             start: self.starts[row],
             quantity: Quantity::from_mantissa(quantity * factor),
-            tiers: tiers.collect(),
+            tiers: &self.tiers,
+            row,
         })
     }
 }
@@ -330,7 +337,7 @@ impl<'b, I: Iterator<Item = Result<RecordBatch>>> Lines<'b, I> {
         Ok(self.at()?.is_none())
     }
 
-    pub fn current(&mut self) -> Result<Line> {
+    pub fn current(&mut self) -> Result<Line<'_>> {
         let (batch, row) =
             self.at()?.ok_or_else(|| Error::internal("usage without a rated line"))?;
         batch.line(row)

@@ -13,7 +13,7 @@ use store::{SegmentRow, Tx};
 use crate::Ctx;
 
 /// Rows of a partition, about.
-const ROWS_PER_PARTITION: u64 = 1 << 19;
+const ROWS_PER_PARTITION: u64 = 1 << 18;
 
 /// The usage of a period as it was known at an instant.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ impl PeriodUsage {
             .all(|segment| period.0 <= segment.start_min && segment.end_max <= period.1);
         let partitioning = Partitioning::of(rows, ROWS_PER_PARTITION);
         Self { lake, segments, partitioning, within }
+    }
+
+    /// The same in as many partitions as a close has frozen.
+    pub fn in_partitions(self, partitions: usize) -> Self {
+        Self { partitioning: Partitioning::of_count(partitions), ..self }
     }
 
     /// How many records there are, corrections included.

@@ -2,7 +2,7 @@
 //! and a row for the rounding of each invoice line, so that the file adds up to the invoice.
 
 use crate::reconciliation::SubscriptionRows;
-use crate::table::{Kind, Layout, TableBuilder, columns};
+use crate::table::{Keyed, Kind, Layout, TableBuilder, columns};
 use crate::{Billing, Product};
 use kernel::{EXCHANGE_RATE_SCALE, QUANTITY_SCALE, Quantity, UNIT_PRICE_SCALE, UnitPrice};
 
@@ -139,41 +139,54 @@ pub fn price(
     table.time(Column::PCToBCExchangeRateDate as usize, billing.rate_date);
 }
 
-/// What a source said of a record: in the order of the lake's details.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Resource<'a> {
-    /// Resource, location, group, service, tags, additional info, two service infos.
-    pub details: [&'a str; 8],
-    /// The entitlement's id and name.
-    pub entitlement: (&'a str, &'a str),
+/// The columns of what a source says of a record: resource, location, group, service, tags,
+/// additional info, two service infos.
+const DETAILS: [Column; 8] = [
+    Column::ResourceURI,
+    Column::ResourceLocation,
+    Column::ResourceGroup,
+    Column::ConsumedService,
+    Column::Tags,
+    Column::AdditionalInfo,
+    Column::ServiceInfo1,
+    Column::ServiceInfo2,
+];
+
+/// Fills in which resource the rows that follow are about, in the order of the lake's details.
+pub fn resource(table: &mut TableBuilder, details: &[Keyed<'_>; DETAILS.len()]) {
+    for (column, text) in DETAILS.into_iter().zip(details) {
+        table.keyed(column as usize, *text);
+    }
 }
 
-/// Fills in which resource the rows that follow are about.
-pub fn resource(table: &mut TableBuilder, resource: &Resource<'_>) {
-    let [uri, location, group, service, tags, info, info1, info2] = resource.details;
-    table.text(Column::ResourceURI as usize, uri);
-    table.text(Column::ResourceLocation as usize, location);
-    table.text(Column::ResourceGroup as usize, group);
-    table.text(Column::ConsumedService as usize, service);
-    table.text(Column::Tags as usize, tags);
-    table.text(Column::AdditionalInfo as usize, info);
-    table.text(Column::ServiceInfo1 as usize, info1);
-    table.text(Column::ServiceInfo2 as usize, info2);
-    table.text(Column::EntitlementId as usize, resource.entitlement.0);
-    table.text(Column::EntitlementDescription as usize, resource.entitlement.1);
+/// Fills in the entitlement of the rows that follow, by id and name.
+pub fn entitlement<'n>(table: &mut TableBuilder, id: Keyed<'_>, name: impl FnOnce() -> &'n str) {
+    if table.keyed(Column::EntitlementId as usize, id) {
+        table.text(Column::EntitlementDescription as usize, name());
+    }
 }
 
-/// Appends a row: usage of a day, or the rounding of an invoice line. Amounts are integers at the
-/// scales of their columns.
+/// The rows that follow are about no resource.
+pub fn no_resource(table: &mut TableBuilder) {
+    let columns = DETAILS.into_iter();
+    columns
+        .chain([Column::EntitlementId, Column::EntitlementDescription])
+        .for_each(|column| table.text(column as usize, ""));
+}
+
+/// Fills in what the rows that follow are: [`CHARGE_NEW`] or [`CHARGE_ROUNDING`].
+pub fn charge_type(table: &mut TableBuilder, charge_type: &str) {
+    table.text(Column::ChargeType as usize, charge_type);
+}
+
+/// Appends a row: usage of a day, or the rounding of an invoice line. The amounts, in the pricing
+/// and the billing currency, are integers at the scales of their columns.
 pub fn line(
     table: &mut TableBuilder,
-    charge_type: &str,
     usage_date: Option<i64>,
     quantity: Quantity,
-    pricing: i128,
-    billing: i128,
+    (pricing, billing): (i128, i128),
 ) {
-    table.text(Column::ChargeType as usize, charge_type);
     table.time(Column::UsageDate as usize, usage_date);
     table.number(Column::Quantity as usize, quantity.mantissa());
     table.number(Column::PricingPreTaxTotal as usize, pricing);

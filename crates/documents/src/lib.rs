@@ -11,7 +11,7 @@ mod sink;
 mod table;
 
 pub use sink::{Format, Sink};
-pub use table::{Kind, Layout, TableBuilder};
+pub use table::{Keyed, Kind, Layout, TableBuilder};
 
 use kernel::ExchangeRate;
 

@@ -118,9 +118,102 @@ impl<T: Clone + PartialEq> Runs<T> {
     }
 }
 
+/// A text of somebody's dictionary, so that equal texts need not be compared letter by letter.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyed<'a> {
+    /// A number that no other dictionary of the same column has while a table is filled.
+    pub dictionary: u64,
+    /// The text's key in it.
+    pub key: i32,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// A text column: runs of keys into a dictionary of its own, which begins anew with each batch.
+#[derive(Debug)]
+struct Texts {
+    runs: Runs<i32>,
+    known: FxHashMap<Box<str>, i32>,
+    texts: Vec<Box<str>>,
+    /// The dictionary that [`Keyed`] texts come from, and the keys here of keys there.
+    dictionary: u64,
+    translated: FxHashMap<i32, i32>,
+    /// The key there of what the column says, if it came from there.
+    keyed: Option<i32>,
+}
+
+impl Texts {
+    fn new() -> Self {
+        Self {
+            runs: Runs::new(0),
+            known: FxHashMap::from_iter([("".into(), 0)]),
+            texts: vec!["".into()],
+            dictionary: 0,
+            translated: FxHashMap::default(),
+            keyed: None,
+        }
+    }
+
+    fn key_of(&mut self, text: &str) -> i32 {
+        if let Some(key) = self.known.get(text) {
+            return *key;
+        }
+        let key = self.texts.len() as i32;
+        self.known.insert(text.into(), key);
+        self.texts.push(text.into());
+        key
+    }
+
+    fn set(&mut self, text: &str, rows: usize) {
+        self.keyed = None;
+        if *self.texts[self.runs.current as usize] != *text {
+            let key = self.key_of(text);
+            self.runs.set(key, rows);
+        }
+    }
+
+    fn set_keyed(&mut self, text: Keyed<'_>, rows: usize) -> bool {
+        if self.dictionary != text.dictionary {
+            self.dictionary = text.dictionary;
+            self.translated.clear();
+            self.keyed = None;
+        }
+        if self.keyed == Some(text.key) {
+            return false;
+        }
+        let key = match self.translated.get(&text.key) {
+            Some(key) => *key,
+            None => {
+                let key = self.key_of(text.text);
+                self.translated.insert(text.key, key);
+                key
+            }
+        };
+        self.keyed = Some(text.key);
+        self.runs.set(key, rows);
+        true
+    }
+
+    /// The runs so far; the dictionary begins anew with what the column says.
+    fn take(&mut self, rows: usize) -> Result<ArrayRef> {
+        let current = self.texts[self.runs.current as usize].clone();
+        let (keys, ends) = self.runs.take(rows);
+        let dictionary: ArrayRef = Arc::new(StringArray::from_iter_values(&self.texts));
+        let keys = Int32Array::from(keys);
+        let values = DictionaryArray::<Int32Type>::try_new(keys, dictionary).map_err(arrow)?;
+        self.known.clear();
+        self.translated.clear();
+        self.known.insert(current.clone(), 0);
+        self.texts.clear();
+        self.texts.push(current);
+        self.runs.current = 0;
+        run_array(&ends, &values)
+    }
+}
+
 #[derive(Debug)]
 enum Column {
-    Text { runs: Runs<i32>, known: FxHashMap<Box<str>, i32>, texts: Vec<Box<str>> },
+    Text(Texts),
     Time(Runs<Option<i64>>),
     Decimal(Runs<i128>, u8, u8),
 }
@@ -137,11 +230,7 @@ impl TableBuilder {
     /// An empty table: texts are empty, times are none, numbers are zero until they are set.
     pub fn new(layout: &Layout) -> Self {
         let columns = layout.columns.iter().map(|(_, kind)| match kind {
-            Kind::Text => {
-                let texts = vec!["".into()];
-                let known = FxHashMap::from_iter([("".into(), 0)]);
-                Column::Text { runs: Runs::new(0), known, texts }
-            }
+            Kind::Text => Column::Text(Texts::new()),
             Kind::Time => Column::Time(Runs::new(None)),
             Kind::Decimal(scale) => Column::Decimal(Runs::new(0), 38, *scale),
             Kind::Money(scale) => Column::Decimal(Runs::new(0), 19, *scale),
@@ -151,19 +240,17 @@ impl TableBuilder {
 
     /// From the next row on, a column says this text.
     pub fn text(&mut self, column: usize, text: &str) {
-        let Column::Text { runs, known, texts } = &mut self.columns[column] else { return };
-        if *texts[runs.current as usize] == *text {
-            return;
+        if let Column::Text(texts) = &mut self.columns[column] {
+            texts.set(text, self.rows);
         }
-        let key = if let Some(key) = known.get(text) {
-            *key
-        } else {
-            let key = texts.len() as i32;
-            known.insert(text.into(), key);
-            texts.push(text.into());
-            key
-        };
-        runs.set(key, self.rows);
+    }
+
+    /// The same for a text of a dictionary; says whether it may be another than before.
+    pub fn keyed(&mut self, column: usize, text: Keyed<'_>) -> bool {
+        match &mut self.columns[column] {
+            Column::Text(texts) => texts.set_keyed(text, self.rows),
+            Column::Time(_) | Column::Decimal(..) => false,
+        }
     }
 
     /// From the next row on, a column says this instant, in microseconds since 1970, or none.
@@ -184,7 +271,7 @@ impl TableBuilder {
     pub fn scale(&self, column: usize) -> u8 {
         match &self.columns[column] {
             Column::Decimal(_, _, scale) => *scale,
-            Column::Text { .. } | Column::Time(_) => 0,
+            Column::Text(_) | Column::Time(_) => 0,
         }
     }
 
@@ -204,13 +291,7 @@ impl TableBuilder {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
             arrays.push(match column {
-                Column::Text { runs, texts, .. } => {
-                    let (keys, ends) = runs.take(rows);
-                    let dictionary: ArrayRef = Arc::new(StringArray::from_iter_values(&*texts));
-                    let keys = Int32Array::from(keys);
-                    let values = DictionaryArray::<Int32Type>::try_new(keys, dictionary);
-                    run_array(&ends, &values.map_err(arrow)?)?
-                }
+                Column::Text(texts) => texts.take(rows)?,
                 Column::Time(runs) => {
                     let (values, ends) = runs.take(rows);
                     let values = TimestampMicrosecondArray::from(values).with_timezone("UTC");

@@ -46,6 +46,11 @@ impl Partitioning {
         Self { bits: wanted.next_power_of_two().trailing_zeros() }
     }
 
+    /// As many partitions as there were before: a power of two.
+    pub fn of_count(partitions: usize) -> Self {
+        Self { bits: partitions.max(1).next_power_of_two().trailing_zeros() }
+    }
+
     /// How many partitions there are.
     pub const fn len(self) -> usize {
         1 << self.bits

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use domain::{AppliedRate, Derivation, Tiers};
-use kernel::{Currency, ExchangeRate, Percent, Quantity, UnitPrice, micros_instant};
+use kernel::{
+    Currency, ExchangeRate, POW10_MAX, Percent, QUANTITY_SCALE, Quantity, UnitPrice, half_even,
+    micros_instant, ten_to,
+};
 
 use crate::GroupPrice;
 use crate::book::{Listed, MeterIndex, Node, NodeIndex, RateBook, Rule};
@@ -73,6 +76,18 @@ impl Charge {
         let product = price.checked_mul(rate)?;
         let (mantissa, scale) = kernel::trimmed(product, price_scale + rate_scale);
         Some(Self { mantissa, scale })
+    }
+
+    /// What a quantity costs, with so many decimals, rounded half even where the exact product has
+    /// more. None where 128 bits do not suffice.
+    pub fn of_quantity(self, quantity: Quantity, decimals: u8) -> Option<i128> {
+        let product = quantity.mantissa().checked_mul(self.mantissa)?;
+        let scale = QUANTITY_SCALE + self.scale;
+        match scale.checked_sub(decimals) {
+            Some(dropped @ 0..=POW10_MAX) => Some(half_even(product, dropped)),
+            Some(_) => None,
+            None => product.checked_mul(ten_to(decimals - scale)),
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Explainer<'_> {
                 let first = parts.len();
                 loop {
                     let line = lines.current()?;
-                    let tier = line.tiers[position].ok_or_else(lost)?;
+                    let tier = line.tier(position).ok_or_else(lost)?;
                     let holds = |i: &Interval| i.from <= line.start && line.start < i.until;
                     let interval = schedule.intervals.iter().position(holds).ok_or_else(lost)?;
                     let quantity = line.quantity;

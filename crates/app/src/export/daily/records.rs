@@ -1,0 +1,82 @@
+//! A batch of usage, as the daily file needs it.
+
+use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_buffer::ScalarBuffer;
+use documents::Keyed;
+use kernel::Result;
+use lake::usage::UsageDetails;
+
+use crate::frozen::{dictionary, times};
+
+/// Times and texts of the current batch.
+#[derive(Default)]
+pub(super) struct Records {
+    starts: ScalarBuffer<i64>,
+    ends: ScalarBuffer<i64>,
+    details: [Texts; UsageDetails::NAMES.len()],
+    entitlements: Texts,
+}
+
+/// A text column.
+#[derive(Default)]
+struct Texts {
+    keys: ScalarBuffer<i32>,
+    texts: Option<StringArray>,
+    /// A number for the dictionary, which batches of one row group share.
+    dictionary: u64,
+}
+
+impl Texts {
+    fn turn_to(&mut self, batch: &RecordBatch, name: &str) -> Result<()> {
+        let (keys, texts) = dictionary(batch, name)?;
+        self.keys = keys;
+        // Compared by place while the old one is still kept, so that no other can lie there.
+        if !self.texts.as_ref().is_some_and(|known| lies_with(known, &texts)) {
+            self.dictionary += 1;
+            self.texts = Some(texts);
+        }
+        Ok(())
+    }
+
+    fn get(&self, row: usize) -> Keyed<'_> {
+        let key = self.keys[row];
+        let text = self.texts.as_ref().map_or("", |texts| texts.value(key as usize));
+        Keyed { dictionary: self.dictionary, key, text }
+    }
+}
+
+/// Whether two arrays are the same piece of memory.
+fn lies_with(a: &StringArray, b: &StringArray) -> bool {
+    let place = |texts: &StringArray| {
+        (texts.value_offsets().as_ptr(), texts.value_data().as_ptr(), texts.len())
+    };
+    place(a) == place(b)
+}
+
+impl Records {
+    /// Turns to the next batch.
+    pub fn turn_to(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.starts = times(batch, "usage_start")?;
+        self.ends = times(batch, "usage_end")?;
+        for (texts, name) in self.details.iter_mut().zip(UsageDetails::NAMES) {
+            texts.turn_to(batch, name)?;
+        }
+        self.entitlements.turn_to(batch, "entitlement_id")
+    }
+
+    /// Whether a record has a part in a period; the engine asks the same.
+    pub fn meets(&self, row: usize, (from, until): (i64, i64)) -> bool {
+        let (start, end) = (self.starts[row], self.ends[row]);
+        start < until && (end > from || start >= from)
+    }
+
+    /// What the source said of a record.
+    pub fn details(&self, row: usize) -> [Keyed<'_>; UsageDetails::NAMES.len()] {
+        std::array::from_fn(|at| self.details[at].get(row))
+    }
+
+    /// The entitlement of a record.
+    pub fn entitlement(&self, row: usize) -> Keyed<'_> {
+        self.entitlements.get(row)
+    }
+}

@@ -1,0 +1,301 @@
+//! The rows of one subscription and meter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use documents::daily::{self, CHARGE_NEW, CHARGE_ROUNDING};
+use domain::AppliedRate;
+use jiff::civil::Date;
+use kernel::{
+    Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, UnitPrice, Zone,
+    instant_micros, micros_instant, ten_to,
+};
+use rating::{Charge, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
+
+use super::Pass;
+use super::records::Records;
+use super::tables::{OpenTable, Tables};
+use crate::close::billing;
+use crate::frozen::{FrozenGroup, Line};
+
+/// The lines of one subscription and meter.
+pub(super) struct Run {
+    pub scope: (SubscriptionIndex, MeterIndex),
+    edges: Vec<RunEdge>,
+    day: Day,
+}
+
+/// A day of service, in the programme's zone and as files write it.
+#[derive(Default)]
+struct Day {
+    from: i64,
+    until: i64,
+    date: i64,
+}
+
+/// The same on one edge that is wanted.
+struct RunEdge {
+    open: OpenTable,
+    position: usize,
+    currency: Currency,
+    schedule: Arc<Schedule>,
+    /// What the rows of each tier come to, and one of their prices.
+    sums: BTreeMap<u8, TierSum>,
+    /// The price that the table shows, and where it applies.
+    shown: Option<(u8, i64, LinePrice)>,
+    /// The row that is being put together.
+    row: Option<EdgeRow>,
+}
+
+/// A row of an edge: one record, one tier, one price. The frozen lines are cut finer where another
+/// edge of the path has other tiers or prices, which is not this edge's business.
+#[derive(Debug, Clone, Copy)]
+struct EdgeRow {
+    tier: u8,
+    interval: i64,
+    price: LinePrice,
+    date: i64,
+    quantity: Quantity,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TierSum {
+    billed: i128,
+    quantity: i128,
+    price: LinePrice,
+    uniform: bool,
+}
+
+/// The price of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LinePrice {
+    unit_price: UnitPrice,
+    effective_unit_price: UnitPrice,
+    pricing_currency: Currency,
+    rate: ExchangeRate,
+    rate_date: Option<i64>,
+    /// The exact price in the pricing and the billed currency, where 128 bits suffice.
+    charges: [Option<Charge>; 2],
+}
+
+impl LinePrice {
+    fn new(stated: &GroupPrice, rate: ExchangeRate, rate_date: Option<i64>) -> Self {
+        let price = stated.effective_unit_price;
+        Self {
+            unit_price: stated.unit_price,
+            effective_unit_price: price,
+            pricing_currency: stated.pricing_currency,
+            rate,
+            rate_date,
+            charges: [ExchangeRate::ONE, rate].map(|rate| Charge::of(price, rate)),
+        }
+    }
+
+    fn of(price: &Price, tier: u8, currency: Currency) -> Option<Self> {
+        let tier = price.tiers.get(usize::from(tier))?;
+        let stated = GroupPrice {
+            pricing_currency: price.pricing_currency,
+            rate: price.rate,
+            unit_price: tier.unit_price,
+            effective_unit_price: tier.effective_unit_price,
+        };
+        let billing = billing(&stated, currency);
+        Some(Self::new(&stated, billing.rate, billing.rate_date))
+    }
+
+    /// What a quantity costs in the pricing and the billed currency, with so many decimals each,
+    /// half even.
+    fn amounts(&self, quantity: Quantity, decimals: [u8; 2]) -> Result<(i128, i128)> {
+        let amount = |at: usize, rate: ExchangeRate| {
+            let narrow = self.charges[at].and_then(|c| c.of_quantity(quantity, decimals[at]));
+            if let Some(amount) = narrow {
+                return Ok(amount);
+            }
+            let amount = Amount::of_exchanged(quantity, self.effective_unit_price, rate)?;
+            let too_large = || Error::invalid("amount", "is too large for a file");
+            amount.to_scaled(decimals[at]).ok_or_else(too_large)
+        };
+        Ok((amount(0, ExchangeRate::ONE)?, amount(1, self.rate)?))
+    }
+
+    fn show(&self, open: &mut OpenTable, currency: Currency) {
+        let billing = documents::Billing {
+            pricing_currency: self.pricing_currency.code(),
+            billing_currency: currency.code(),
+            rate: self.rate,
+            rate_date: self.rate_date,
+        };
+        daily::price(&mut open.table, self.unit_price, self.effective_unit_price, billing);
+    }
+}
+
+fn lost() -> Error {
+    Error::internal("a line has lost its price")
+}
+
+impl Run {
+    /// Begins the rows of a subscription and meter on every wanted edge.
+    pub fn begin(
+        pass: &Pass<'_>,
+        scope: (SubscriptionIndex, MeterIndex),
+        tables: &mut Tables<'_>,
+    ) -> Result<Self> {
+        let book = &pass.frozen.book;
+        let (subscription, meter) = scope;
+        let path = book.path(subscription);
+        let wanted = |at: usize| path.iter().any(|edge| pass.chosen.get(edge) == Some(&at));
+        tables.end_others(wanted)?;
+        let mut edges = Vec::new();
+        for (position, edge) in path.iter().enumerate() {
+            let Some(at) = pass.chosen.get(edge) else { continue };
+            let mut open = tables.take(*at)?;
+            daily::subscription(&mut open.table, &pass.naming.rows_of(subscription, *edge));
+            daily::meter(&mut open.table, &pass.naming.product(subscription, meter));
+            daily::charge_type(&mut open.table, CHARGE_NEW);
+            edges.push(RunEdge {
+                open,
+                position,
+                currency: book.edges()[edge.get()].currency,
+                schedule: book.schedule(book.nodes(subscription)[position], meter),
+                sums: BTreeMap::new(),
+                shown: None,
+                row: None,
+            });
+        }
+        Ok(Self { scope, edges, day: Day::default() })
+    }
+
+    /// Says which resource the lines that follow are about.
+    pub fn resource(&mut self, tables: &Tables<'_>, records: &Records, row: usize) {
+        let (details, entitlement) = (records.details(row), records.entitlement(row));
+        for RunEdge { open, .. } in &mut self.edges {
+            daily::resource(&mut open.table, &details);
+            let name = || tables.pass.naming.entitlement(entitlement.text);
+            daily::entitlement(&mut open.table, entitlement, name);
+        }
+    }
+
+    /// Takes a line in on every wanted edge.
+    pub fn line(&mut self, tables: &Tables<'_>, line: &Line<'_>) -> Result<()> {
+        let zone = &tables.pass.frozen.known.programme.zone;
+        let date = self.day.date_of(line.start, zone);
+        self.edges.iter_mut().try_for_each(|edge| edge.line(line, date))
+    }
+
+    /// Appends the rows of a record that are still being put together.
+    pub fn end_record(&mut self) -> Result<()> {
+        self.edges.iter_mut().try_for_each(RunEdge::write_row)
+    }
+
+    /// Appends the rows that make up for rounding: one an invoice line that needs it.
+    pub fn finish(self, tables: &mut Tables<'_>, groups: &mut &[FrozenGroup]) -> Result<()> {
+        let of_run = groups.iter().take_while(|g| (g.subscription, g.meter) == self.scope).count();
+        let (mine, rest) = groups.split_at(of_run);
+        *groups = rest;
+        for mut edge in self.edges {
+            let position = edge.position;
+            for group in mine.iter().filter(|group| usize::from(group.position) == position) {
+                edge.round(group)?;
+            }
+            tables.put(edge.open)?;
+        }
+        Ok(())
+    }
+}
+
+impl Day {
+    /// The date of an instant; lines of one day mostly come together.
+    fn date_of(&mut self, instant: i64, zone: &Zone) -> i64 {
+        if instant < self.from || self.until <= instant {
+            let day = zone.day_of(micros_instant(instant));
+            let midnight = |day| instant_micros(zone.start_of(day));
+            *self = Self {
+                from: midnight(day),
+                until: day.tomorrow().map_or(i64::MAX, midnight),
+                date: instant_micros(Zone::UTC.start_of(day)),
+            };
+        }
+        self.date
+    }
+}
+
+impl RunEdge {
+    fn line(&mut self, line: &Line<'_>, date: i64) -> Result<()> {
+        let tier = line.tier(self.position).ok_or_else(lost)?;
+        let interval = self.schedule.at(line.start).ok_or_else(lost)?;
+        if let Some(row) = &mut self.row {
+            if (row.tier, row.interval) == (tier, interval.from) {
+                row.quantity = row.quantity.checked_add(line.quantity).ok_or_else(lost)?;
+                return Ok(());
+            }
+            self.write_row()?;
+        }
+        let interval = self.schedule.at(line.start).ok_or_else(lost)?;
+        let known = self.shown.filter(|(t, from, _)| (*t, *from) == (tier, interval.from));
+        let price = match known {
+            Some((.., price)) => price,
+            None => {
+                let price = interval.price.as_ref().map_err(|_| lost())?;
+                LinePrice::of(price, tier, self.currency).ok_or_else(lost)?
+            }
+        };
+        let quantity = line.quantity;
+        self.row = Some(EdgeRow { tier, interval: interval.from, price, date, quantity });
+        Ok(())
+    }
+
+    /// Appends the row that has been put together.
+    fn write_row(&mut self) -> Result<()> {
+        let Some(EdgeRow { tier, interval, price, date, quantity }) = self.row.take() else {
+            return Ok(());
+        };
+        let table = &self.open.table;
+        let decimals = [daily::PRICING_COLUMN, daily::BILLING_COLUMN].map(|at| table.scale(at));
+        let (pricing, billed) = price.amounts(quantity, decimals)?;
+        let first = TierSum { billed: 0, quantity: 0, price, uniform: true };
+        let sum = self.sums.entry(tier).or_insert(first);
+        sum.uniform &= sum.price == price;
+        sum.quantity += quantity.mantissa();
+        sum.billed += billed;
+        if self.shown.is_none_or(|(t, from, _)| (t, from) != (tier, interval)) {
+            price.show(&mut self.open, self.currency);
+            self.shown = Some((tier, interval, price));
+        }
+        daily::line(&mut self.open.table, Some(date), quantity, (pricing, billed));
+        Ok(())
+    }
+
+    /// Appends a row that makes up for the rounding of a group, if it needs one.
+    fn round(&mut self, group: &FrozenGroup) -> Result<()> {
+        let sum = self.sums.get(&group.tier).copied();
+        let sum = sum.filter(|sum| sum.quantity == group.quantity.mantissa());
+        let sum = sum.ok_or_else(|| Error::internal("a group has lost lines"))?;
+        let scale = self.open.table.scale(daily::BILLING_COLUMN);
+        let unit = ten_to(scale - self.currency.minor_digits());
+        let residue = i128::from(group.amount_minor) * unit - sum.billed;
+        if residue == 0 {
+            return Ok(());
+        }
+        let price = if sum.uniform { sum.price } else { self.average(group, &sum, scale)? };
+        price.show(&mut self.open, self.currency);
+        let table = &mut self.open.table;
+        daily::no_resource(table);
+        daily::charge_type(table, CHARGE_ROUNDING);
+        daily::line(table, None, Quantity::ZERO, (0, residue));
+        self.open.rounding += 1;
+        Ok(())
+    }
+
+    /// The price of a rounding row of a group with several prices: the average, as on the invoice.
+    fn average(&self, group: &FrozenGroup, sum: &TierSum, scale: u8) -> Result<LinePrice> {
+        let exact = Amount::from_scaled(sum.billed, scale)?;
+        let average = exact.per_unit(group.quantity, QUANTITY_SCALE).unwrap_or(UnitPrice::ZERO);
+        let stated = GroupPrice {
+            pricing_currency: self.currency,
+            rate: AppliedRate { rate: ExchangeRate::ONE, day: Date::MIN },
+            unit_price: average,
+            effective_unit_price: average,
+        };
+        Ok(LinePrice::new(&stated, ExchangeRate::ONE, None))
+    }
+}
