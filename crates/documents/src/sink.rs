@@ -19,6 +19,9 @@ use crate::table::{Kind, Layout};
 /// How hard gzip tries; more makes files little smaller and takes much longer.
 const GZIP_LEVEL: u32 = 3;
 
+/// How much text is handed to a file at once.
+const TEXT_AT_ONCE: usize = 1 << 18;
+
 /// The forms in which a table can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -60,7 +63,7 @@ pub struct Sink {
 }
 
 enum Inner {
-    Text(Box<dyn Write + Send>),
+    Text(Box<dyn Write + Send>, Csv),
     Parquet(Box<ColumnarWriter>),
 }
 
@@ -73,14 +76,14 @@ impl Sink {
             }
             Format::Csv | Format::CsvGz => {
                 let file = File::create(path).map_err(Error::file(path))?;
-                let file = BufWriter::with_capacity(1 << 18, file);
+                let file = BufWriter::with_capacity(TEXT_AT_ONCE, file);
                 let mut text: Box<dyn Write + Send> = match format {
                     Format::CsvGz => Box::new(GzEncoder::new(file, Compression::new(GZIP_LEVEL))),
                     _ => Box::new(file),
                 };
                 let names: Vec<&str> = layout.columns.iter().map(|(name, _)| *name).collect();
                 writeln!(text, "{}", names.join(",")).map_err(Error::file(path))?;
-                Inner::Text(text)
+                Inner::Text(text, Csv::default())
             }
         };
         Ok(Self { path: path.to_owned(), inner, layout: layout.clone() })
@@ -90,9 +93,9 @@ impl Sink {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.inner {
             Inner::Parquet(writer) => writer.write(batch),
-            Inner::Text(text) => {
-                let bytes = csv(batch, &self.layout)?;
-                text.write_all(&bytes).map_err(Error::file(&self.path))
+            Inner::Text(text, csv) => {
+                csv.turn_to(batch, &self.layout)?;
+                csv.write(batch.num_rows(), text).map_err(Error::file(&self.path))
             }
         }
     }
@@ -101,79 +104,122 @@ impl Sink {
     pub fn finish(self) -> Result<()> {
         match self.inner {
             Inner::Parquet(writer) => writer.finish(false).map(|_| ()),
-            Inner::Text(mut text) => text.flush().map_err(Error::file(&self.path)),
+            Inner::Text(mut text, _) => text.flush().map_err(Error::file(&self.path)),
         }
     }
 }
 
-/// The cells of one column, each run written once.
+/// A batch as comma-separated text. Memory is kept from batch to batch.
+#[derive(Default)]
+struct Csv {
+    columns: Vec<Cells>,
+    rows: Vec<u8>,
+}
+
+/// The cells of one column, one after the other, each run written once.
+#[derive(Default)]
 struct Cells {
-    texts: Vec<Vec<u8>>,
-    ends: Vec<i32>,
-    at: usize,
+    bytes: Vec<u8>,
+    /// Where the text of each run ends.
+    ends: Vec<usize>,
+    /// In which row each run ends.
+    until: Vec<i32>,
 }
 
-/// The rows of a batch as comma-separated text.
-fn csv(batch: &RecordBatch, layout: &Layout) -> Result<Vec<u8>> {
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (column, (_, kind)) in batch.columns().iter().zip(&layout.columns) {
-        columns.push(if let Some(runs) = column.as_run_opt::<Int32Type>() {
-            let ends = runs.run_ends().values().to_vec();
-            Cells { texts: texts(runs.values(), *kind)?, ends, at: 0 }
-        } else {
-            let ends = (1..=column.len() as i32).collect();
-            Cells { texts: texts(column, *kind)?, ends, at: 0 }
-        });
-    }
-    let mut out = Vec::with_capacity(batch.num_rows() * 512);
-    for row in 0..batch.num_rows() as i32 {
-        for (at, column) in columns.iter_mut().enumerate() {
-            if at > 0 {
-                out.push(b',');
+impl Csv {
+    fn turn_to(&mut self, batch: &RecordBatch, layout: &Layout) -> Result<()> {
+        self.columns.resize_with(batch.num_columns(), Cells::default);
+        for ((cells, column), (_, kind)) in
+            self.columns.iter_mut().zip(batch.columns()).zip(&layout.columns)
+        {
+            cells.clear();
+            if let Some(runs) = column.as_run_opt::<Int32Type>() {
+                cells.until.extend_from_slice(runs.run_ends().values());
+                cells.fill(runs.values(), *kind)?;
+            } else {
+                cells.until.extend(1..=column.len() as i32);
+                cells.fill(column, *kind)?;
             }
-            while column.ends[column.at] <= row {
-                column.at += 1;
-            }
-            out.extend_from_slice(&column.texts[column.at]);
         }
-        out.push(b'\n');
+        Ok(())
     }
-    Ok(out)
+
+    fn write(&mut self, rows: usize, text: &mut dyn Write) -> std::io::Result<()> {
+        let mut places = vec![0; self.columns.len()];
+        for row in 0..rows as i32 {
+            for (at, (cells, place)) in self.columns.iter().zip(&mut places).enumerate() {
+                if at > 0 {
+                    self.rows.push(b',');
+                }
+                while cells.until[*place] <= row {
+                    *place += 1;
+                }
+                self.rows.extend_from_slice(cells.get(*place));
+            }
+            self.rows.push(b'\n');
+            if self.rows.len() >= TEXT_AT_ONCE {
+                text.write_all(&self.rows)?;
+                self.rows.clear();
+            }
+        }
+        text.write_all(&self.rows)?;
+        self.rows.clear();
+        Ok(())
+    }
 }
 
-fn texts(values: &ArrayRef, kind: Kind) -> Result<Vec<Vec<u8>>> {
-    Ok(match values.data_type() {
-        DataType::Dictionary(..) => {
-            let dictionary = values.as_dictionary::<Int32Type>();
-            let texts = dictionary.values().as_string::<i32>();
-            let keys = dictionary.keys().values().iter();
-            keys.map(|key| quoted(texts.value(*key as usize))).collect()
+impl Cells {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.until.clear();
+    }
+
+    fn get(&self, place: usize) -> &[u8] {
+        let from = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[from..self.ends[place]]
+    }
+
+    fn fill(&mut self, values: &ArrayRef, kind: Kind) -> Result<()> {
+        match values.data_type() {
+            DataType::Dictionary(..) => {
+                let dictionary = values.as_dictionary::<Int32Type>();
+                let texts = dictionary.values().as_string::<i32>();
+                for key in dictionary.keys().values() {
+                    quoted(&mut self.bytes, texts.value(*key as usize));
+                    self.ends.push(self.bytes.len());
+                }
+            }
+            DataType::Timestamp(..) => {
+                for time in values.as_primitive::<TimestampMicrosecondType>() {
+                    if let Some(micros) = time {
+                        // An instant as documents write it. Writing into memory cannot fail.
+                        let _ = write!(self.bytes, "{}", micros_instant(micros));
+                    }
+                    self.ends.push(self.bytes.len());
+                }
+            }
+            DataType::Decimal128(_, scale) => {
+                for number in values.as_primitive::<Decimal128Type>().values() {
+                    self.bytes.extend_from_slice(decimal(*number, *scale as u8, kind).as_bytes());
+                    self.ends.push(self.bytes.len());
+                }
+            }
+            other => return Err(Error::internal(format!("a cell of {other}"))),
         }
-        DataType::Timestamp(..) => {
-            let times = values.as_primitive::<TimestampMicrosecondType>();
-            times.iter().map(|time| time.map_or_else(Vec::new, instant)).collect()
-        }
-        DataType::Decimal128(_, scale) => {
-            let numbers = values.as_primitive::<Decimal128Type>();
-            let scale = *scale as u8;
-            let numbers = numbers.values().iter();
-            numbers.map(|number| decimal(*number, scale, kind).into_bytes()).collect()
-        }
-        other => return Err(Error::internal(format!("a cell of {other}"))),
-    })
+        Ok(())
+    }
 }
 
-/// A text as a cell: in quotes where it has a comma, a quote or a line break.
-fn quoted(text: &str) -> Vec<u8> {
+/// Appends a text as a cell: in quotes where it has a comma, a quote or a line break.
+fn quoted(out: &mut Vec<u8>, text: &str) {
     if text.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", text.replace('"', "\"\"")).into_bytes();
+        out.push(b'"');
+        out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
-    text.as_bytes().to_vec()
-}
-
-/// An instant as documents write it.
-fn instant(micros: i64) -> Vec<u8> {
-    micros_instant(micros).to_string().into_bytes()
 }
 
 /// A number: amounts with all their digits, others without trailing zeros.

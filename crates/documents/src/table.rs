@@ -181,14 +181,12 @@ impl Texts {
         if self.keyed == Some(text.key) {
             return false;
         }
-        let key = match self.translated.get(&text.key) {
-            Some(key) => *key,
-            None => {
-                let key = self.key_of(text.text);
-                self.translated.insert(text.key, key);
-                key
-            }
-        };
+        let known = self.translated.get(&text.key).copied();
+        let key = known.unwrap_or_else(|| {
+            let key = self.key_of(text.text);
+            self.translated.insert(text.key, key);
+            key
+        });
         self.keyed = Some(text.key);
         self.runs.set(key, rows);
         true

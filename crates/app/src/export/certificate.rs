@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::daily::Decimal;
 use super::{ExportOptions, Frozen, WantedEdge};
 use crate::naming::Naming;
+use crate::partitions::in_parallel;
 use crate::sheets;
 
 /// What the certificate says besides the frozen facts.
@@ -91,16 +92,16 @@ fn files(folder: &Path) -> Result<Vec<CertifiedFile>> {
     let mut paths = Vec::new();
     collect(folder, &mut paths)?;
     paths.sort();
-    let files = paths.into_iter().map(|path| {
-        let relative = path.strip_prefix(folder).unwrap_or(&path);
+    in_parallel(crate::workers(), paths.len(), |at| {
+        let path = &paths[at];
+        let relative = path.strip_prefix(folder).unwrap_or(path);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         Ok(CertifiedFile {
             path: parts.join("/"),
-            bytes: std::fs::metadata(&path).map_err(Error::file(&path))?.len(),
-            sha256: sheets::sha256(&path)?,
+            bytes: std::fs::metadata(path).map_err(Error::file(path))?.len(),
+            sha256: sheets::sha256(path)?,
         })
-    });
-    files.collect()
+    })
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {

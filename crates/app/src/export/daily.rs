@@ -110,7 +110,7 @@ impl Pass<'_> {
         let mut run: Option<Run> = None;
         let mut records = Records::default();
         let period = book.period_micros();
-        let reader = self.frozen.usage.reader(partition, Columns::All);
+        let reader = self.frozen.usage.reader(partition, Columns::Details);
         reader.read(|batch| {
             records.turn_to(&batch)?;
             for row in 0..batch.num_rows() {

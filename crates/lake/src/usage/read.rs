@@ -34,6 +34,8 @@ pub enum Columns {
     Starts,
     /// What totals and lines need where prices change within the month: start and end.
     Times,
+    /// What documents need besides: entitlement, resource and everything else about it.
+    Details,
     /// Everything.
     All,
 }
@@ -46,10 +48,29 @@ impl Columns {
             Self::Times => {
                 Some(&["subscription_id", "meter_id", "usage_start", "usage_end", "quantity"])
             }
+            Self::Details => Some(DETAILS),
             Self::All => None,
         }
     }
 }
+
+/// Columns that documents need.
+const DETAILS: &[&str] = &[
+    "subscription_id",
+    "meter_id",
+    "usage_start",
+    "usage_end",
+    "quantity",
+    "entitlement_id",
+    "resource_uri",
+    "resource_location",
+    "resource_group",
+    "consumed_service",
+    "tags",
+    "additional_info",
+    "service_info1",
+    "service_info2",
+];
 
 /// Columns that order and resolve rows of several segments.
 const ORDER: &[&str] = &[
@@ -170,10 +191,11 @@ impl<'a> UsageReader<'a> {
         let mut batches = Vec::new();
         let names = match self.columns {
             Columns::All => None,
-            Columns::Totals | Columns::Starts | Columns::Times => Some(ORDER),
+            Columns::Totals | Columns::Starts | Columns::Times => Some(ORDER.to_vec()),
+            Columns::Details => Some([ORDER, DETAILS].concat()),
         };
         for source in sources {
-            self.read_source(source, names, |_, batch| {
+            self.read_source(source, names.as_deref(), |_, batch| {
                 batches.push(same_types(&batch)?);
                 Ok(())
             })?;
@@ -182,11 +204,11 @@ impl<'a> UsageReader<'a> {
             return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
         };
         let all = concat_batches(&first.schema(), &batches).map_err(arrow)?;
-        let counted = Merge::of(&all)?.resolve(&all)?;
-        match self.columns.names() {
-            None => Ok(counted),
-            Some(names) => project(&counted, names),
-        }
+        let wanted = match self.columns.names() {
+            None => all.clone(),
+            Some(names) => project(&all, names)?,
+        };
+        Merge::of(&all)?.resolve(&wanted)
     }
 }
 
@@ -434,10 +456,10 @@ impl<'a> Merge<'a> {
         stated(a).cmp(&stated(b)).then_with(|| self.event_id.value(a).cmp(self.event_id.value(b)))
     }
 
-    /// The rows that count: each event once, with the quantity that was stated last. Corrections
-    /// of an event that is not there wait for it.
-    fn resolve(&self, all: &RecordBatch) -> Result<RecordBatch> {
-        let mut order: Vec<u32> = (0..all.num_rows() as u32).collect();
+    /// The rows that count, with the columns that are wanted: each event once, with the quantity
+    /// that was stated last. Corrections of an event that is not there wait for it.
+    fn resolve(&self, wanted: &RecordBatch) -> Result<RecordBatch> {
+        let mut order: Vec<u32> = (0..wanted.num_rows() as u32).collect();
         order.sort_unstable_by(|a, b| {
             let (a, b) = (*a as usize, *b as usize);
             self.compare_events(a, b).then_with(|| self.compare_statements(a, b))
@@ -450,12 +472,12 @@ impl<'a> Merge<'a> {
                 stated.push(event[event.len() - 1]);
             }
         }
-        let counted = take_record_batch(all, &UInt32Array::from(rows)).map_err(arrow)?;
-        let at = all.schema().index_of("quantity").map_err(arrow)?;
-        let quantities = all.column(at).as_primitive::<Decimal128Type>();
+        let counted = take_record_batch(wanted, &UInt32Array::from(rows)).map_err(arrow)?;
+        let at = wanted.schema().index_of("quantity").map_err(arrow)?;
+        let quantities = wanted.column(at).as_primitive::<Decimal128Type>();
         let stated = stated.into_iter().map(|row| quantities.value(row as usize));
         let quantities = Decimal128Array::from_iter_values(stated)
-            .with_data_type(all.column(at).data_type().clone());
+            .with_data_type(wanted.column(at).data_type().clone());
         let mut columns = counted.columns().to_vec();
         columns[at] = Arc::new(quantities);
         RecordBatch::try_new(counted.schema(), columns).map_err(arrow)

@@ -232,12 +232,11 @@ impl RunEdge {
         }
         let interval = self.schedule.at(line.start).ok_or_else(lost)?;
         let known = self.shown.filter(|(t, from, _)| (*t, *from) == (tier, interval.from));
-        let price = match known {
-            Some((.., price)) => price,
-            None => {
-                let price = interval.price.as_ref().map_err(|_| lost())?;
-                LinePrice::of(price, tier, self.currency).ok_or_else(lost)?
-            }
+        let price = if let Some((.., price)) = known {
+            price
+        } else {
+            let price = interval.price.as_ref().map_err(|_| lost())?;
+            LinePrice::of(price, tier, self.currency).ok_or_else(lost)?
         };
         let quantity = line.quantity;
         self.row = Some(EdgeRow { tier, interval: interval.from, price, date, quantity });
