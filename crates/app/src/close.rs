@@ -85,7 +85,7 @@ pub async fn close(
     let writer = Writer { ctx: &ctx, close: &close, known: &known, book: &book, workers };
     let documents = writer.write(&totals, &invoices)?;
     crash::point();
-    tx.finish_close(month, &documents).await?;
+    tx.finish_close(&close, &documents).await?;
     crash::point();
     tx.commit().await?;
     close.finished = true;
@@ -131,6 +131,7 @@ async fn open(
     }
     let close = CloseRow {
         month,
+        revision: 0,
         known_at,
         issue_on,
         engine_version: ENGINE_VERSION,
@@ -252,7 +253,7 @@ fn ledger_rows(entry: &LedgerEntry, posted_on: Date) -> impl Iterator<Item = Led
 
 async fn invoices_of(tx: &mut Tx, month: Month) -> Result<Vec<InvoiceRow>> {
     let mut invoices = tx.invoices().await?;
-    invoices.retain(|invoice| invoice.month == month);
+    invoices.retain(|invoice| invoice.month == month && invoice.revision == 0);
     Ok(invoices)
 }
 
@@ -321,6 +322,7 @@ impl Writer<'_> {
             let bytes = write_groups(&lines.join(&name), &ids, groups)?;
             let row = |name: &str, kind: &str, bytes: u64, rows: u64| -> Result<DocumentRow> {
                 Ok(DocumentRow {
+                    revision: self.close.revision,
                     path: format!("{month}/rated-lines/{name}"),
                     invoice: None,
                     kind: kind.to_owned(),
@@ -376,6 +378,7 @@ impl Writer<'_> {
             self.ctx.progress.advance(1);
             let row = |file: &Path, name: &str, kind: &str, lines: u64| -> Result<DocumentRow> {
                 Ok(DocumentRow {
+                    revision: self.close.revision,
                     path: format!("{place}/{name}"),
                     invoice: Some(invoice.id),
                     kind: kind.to_owned(),

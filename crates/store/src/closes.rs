@@ -5,11 +5,14 @@ use kernel::{Currency, InvoiceId, Money, Month, OrganisationId, Result};
 
 use crate::db::{Row, Tx, Value, int, text};
 
-/// The facts of one close. Everything that a document says follows from them.
+/// The facts of one close or adjustment of a month. Everything that a document says follows from
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseRow {
     /// The closed month.
     pub month: Month,
+    /// Zero for the close; the adjustments that bill what became known since count on from there.
+    pub revision: u32,
     /// What was known up to this instant has been billed.
     pub known_at: i64,
     /// The day of issue of its invoices.
@@ -50,6 +53,8 @@ pub struct InvoiceRow {
     pub id: InvoiceId,
     /// The billed month.
     pub month: Month,
+    /// Of which revision of the month: zero is the close.
+    pub revision: u32,
     /// Its number.
     pub number: String,
     /// Who sells.
@@ -90,6 +95,8 @@ pub struct LedgerRow {
 /// A document that a close wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentRow {
+    /// Of which revision of the month: zero is the close.
+    pub revision: u32,
     /// Where it lies below the documents' folder.
     pub path: String,
     /// The invoice it belongs to; none for what concerns a whole month.
@@ -104,40 +111,55 @@ pub struct DocumentRow {
     pub lines: u64,
 }
 
-const INVOICES: &str = "SELECT invoice_id, month, number, seller_id, buyer_id, currency, \
-     issue_on, due_on, net_minor, invoice_lines, rated_lines FROM invoice \
-     ORDER BY month, seller_id, buyer_id";
+const INVOICES: &str = "SELECT invoice_id, month, revision, number, seller_id, buyer_id, \
+     currency, issue_on, due_on, net_minor, invoice_lines, rated_lines FROM invoice \
+     ORDER BY month, revision, seller_id, buyer_id";
 
 impl Tx {
     /// The close of a month, if it has begun.
     pub async fn period_close(&mut self, month: Month) -> Result<Option<CloseRow>> {
-        Ok(self.closes().await?.into_iter().find(|close| close.month == month))
+        Ok(self.revisions(month).await?.into_iter().next())
     }
 
     /// Every close, earliest month first.
     pub async fn closes(&mut self) -> Result<Vec<CloseRow>> {
-        let sql = "SELECT month, known_at, issue_on, engine_version, rate_book, issued, finished \
-                   FROM period_close ORDER BY month";
+        let mut closes = self.all_revisions().await?;
+        closes.retain(|close| close.revision == 0);
+        Ok(closes)
+    }
+
+    /// The close of a month and its adjustments, in their order.
+    pub async fn revisions(&mut self, month: Month) -> Result<Vec<CloseRow>> {
+        let mut revisions = self.all_revisions().await?;
+        revisions.retain(|close| close.month == month);
+        Ok(revisions)
+    }
+
+    async fn all_revisions(&mut self) -> Result<Vec<CloseRow>> {
+        let sql = "SELECT month, revision, known_at, issue_on, engine_version, rate_book, issued, \
+                   finished FROM period_revision ORDER BY month, revision";
         let rows = self.fetch(sql, vec![]).await?;
         rows.iter()
             .map(|row| {
                 Ok(CloseRow {
                     month: row.parsed(0, "month")?,
-                    known_at: row.int(1)?,
-                    issue_on: row.parsed(2, "day of issue")?,
-                    engine_version: row.int(3)? as u32,
-                    rate_book: row.text(4)?,
-                    issued: row.int(5)? == 1,
-                    finished: row.int(6)? == 1,
+                    revision: row.int(1)? as u32,
+                    known_at: row.int(2)?,
+                    issue_on: row.parsed(3, "day of issue")?,
+                    engine_version: row.int(4)? as u32,
+                    rate_book: row.text(5)?,
+                    issued: row.int(6)? == 1,
+                    finished: row.int(7)? == 1,
                 })
             })
             .collect()
     }
 
-    /// Begins a close: from here on its facts are fixed.
+    /// Begins a close or an adjustment: from here on its facts are fixed.
     pub async fn begin_close(&mut self, close: &CloseRow) -> Result<()> {
         let values = vec![
             text(close.month),
+            int(close.revision),
             int(close.known_at),
             text(close.issue_on),
             int(close.engine_version),
@@ -145,8 +167,8 @@ impl Tx {
             int(0),
             int(0),
         ];
-        let into = "INSERT INTO period_close (month, known_at, issue_on, engine_version, \
-                    rate_book, issued, finished)";
+        let into = "INSERT INTO period_revision (month, revision, known_at, issue_on, \
+                    engine_version, rate_book, issued, finished)";
         self.insert(into, "", [values]).await
     }
 
@@ -174,6 +196,7 @@ impl Tx {
             vec![
                 text(invoice.id),
                 text(close.month),
+                int(close.revision),
                 text(number),
                 text(invoice.seller),
                 text(invoice.buyer),
@@ -185,8 +208,8 @@ impl Tx {
                 int(invoice.rated_lines),
             ]
         });
-        let into = "INSERT INTO invoice (invoice_id, month, number, seller_id, buyer_id, currency, \
-                    issue_on, due_on, net_minor, invoice_lines, rated_lines)";
+        let into = "INSERT INTO invoice (invoice_id, month, revision, number, seller_id, buyer_id, \
+                    currency, issue_on, due_on, net_minor, invoice_lines, rated_lines)";
         self.insert(into, "", rows).await?;
         let mut entries: Vec<&LedgerRow> = postings.iter().collect();
         entries.dedup_by(|a, b| a.entry == b.entry);
@@ -208,16 +231,22 @@ impl Tx {
         });
         let into = "INSERT INTO ledger_posting (entry_id, account, currency, amount_minor)";
         self.insert(into, "", rows).await?;
-        let sql = "UPDATE period_close SET issued = 1 WHERE month = $1";
-        self.execute(sql, vec![text(close.month)]).await.map(|_| ())
+        let sql = "UPDATE period_revision SET issued = 1 WHERE month = $1 AND revision = $2";
+        let values = vec![text(close.month), int(close.revision)];
+        self.execute(sql, values).await.map(|_| ())
     }
 
-    /// Catalogues the documents of a close, which is then finished.
-    pub async fn finish_close(&mut self, month: Month, documents: &[DocumentRow]) -> Result<()> {
+    /// Catalogues the documents of a close or an adjustment, which is then finished.
+    pub async fn finish_close(
+        &mut self,
+        close: &CloseRow,
+        documents: &[DocumentRow],
+    ) -> Result<()> {
         let rows = documents.iter().map(|document| {
             vec![
                 text(&document.path),
-                text(month),
+                text(close.month),
+                int(document.revision),
                 Value::optional(document.invoice),
                 text(&document.kind),
                 text(&document.sha256),
@@ -225,13 +254,14 @@ impl Tx {
                 int(document.lines),
             ]
         });
-        let into = "INSERT INTO document (path, month, invoice_id, kind, sha256, bytes, lines)";
+        let into = "INSERT INTO document (path, month, revision, invoice_id, kind, sha256, bytes, lines)";
         self.insert(into, "", rows).await?;
-        let sql = "UPDATE period_close SET finished = 1 WHERE month = $1";
-        self.execute(sql, vec![text(month)]).await.map(|_| ())
+        let sql = "UPDATE period_revision SET finished = 1 WHERE month = $1 AND revision = $2";
+        let values = vec![text(close.month), int(close.revision)];
+        self.execute(sql, values).await.map(|_| ())
     }
 
-    /// Every invoice, by month, seller and buyer.
+    /// Every invoice, by month, revision, seller and buyer.
     pub async fn invoices(&mut self) -> Result<Vec<InvoiceRow>> {
         let rows = self.fetch(INVOICES, vec![]).await?;
         rows.iter().map(invoice_row).collect()
@@ -263,18 +293,19 @@ impl Tx {
 
     /// The documents of a month, by path.
     pub async fn documents(&mut self, month: Month) -> Result<Vec<DocumentRow>> {
-        let sql = "SELECT path, invoice_id, kind, sha256, bytes, lines FROM document \
+        let sql = "SELECT path, revision, invoice_id, kind, sha256, bytes, lines FROM document \
                    WHERE month = $1 ORDER BY path";
         let rows = self.fetch(sql, vec![text(month)]).await?;
         rows.iter()
             .map(|row| {
                 Ok(DocumentRow {
                     path: row.text(0)?,
-                    invoice: row.parsed_optional(1, "invoice id")?,
-                    kind: row.text(2)?,
-                    sha256: row.text(3)?,
-                    bytes: row.int(4)? as u64,
-                    lines: row.int(5)? as u64,
+                    revision: row.int(1)? as u32,
+                    invoice: row.parsed_optional(2, "invoice id")?,
+                    kind: row.text(3)?,
+                    sha256: row.text(4)?,
+                    bytes: row.int(5)? as u64,
+                    lines: row.int(6)? as u64,
                 })
             })
             .collect()
@@ -282,17 +313,18 @@ impl Tx {
 }
 
 fn invoice_row(row: &Row) -> Result<InvoiceRow> {
-    let currency: Currency = row.parsed(5, "currency")?;
+    let currency: Currency = row.parsed(6, "currency")?;
     Ok(InvoiceRow {
         id: row.parsed(0, "invoice id")?,
         month: row.parsed(1, "month")?,
-        number: row.text(2)?,
-        seller: row.parsed(3, "organisation id")?,
-        buyer: row.parsed(4, "organisation id")?,
-        issue_on: row.parsed(6, "day of issue")?,
-        due_on: row.parsed(7, "due day")?,
-        net: Money::new(row.int(8)?, currency),
-        invoice_lines: row.int(9)? as u64,
-        rated_lines: row.int(10)? as u64,
+        revision: row.int(2)? as u32,
+        number: row.text(3)?,
+        seller: row.parsed(4, "organisation id")?,
+        buyer: row.parsed(5, "organisation id")?,
+        issue_on: row.parsed(7, "day of issue")?,
+        due_on: row.parsed(8, "due day")?,
+        net: Money::new(row.int(9)?, currency),
+        invoice_lines: row.int(10)? as u64,
+        rated_lines: row.int(11)? as u64,
     })
 }

@@ -7,6 +7,7 @@ use crate::{SCOPE, fresh};
 fn close() -> CloseRow {
     CloseRow {
         month: "2026-10".parse().unwrap(),
+        revision: 0,
         known_at: 99,
         issue_on: date(2026, 11, 2),
         engine_version: 1,
@@ -72,6 +73,7 @@ async fn a_close_is_frozen_step_by_step() {
     );
     assert_eq!(tx.postings(close().month).await.unwrap(), postings);
     let document = DocumentRow {
+        revision: 0,
         path: "2026-10/a".into(),
         invoice: Some(invoice.id),
         kind: "reconciliation".into(),
@@ -79,7 +81,7 @@ async fn a_close_is_frozen_step_by_step() {
         bytes: 5,
         lines: 3,
     };
-    tx.finish_close(close().month, std::slice::from_ref(&document)).await.unwrap();
+    tx.finish_close(&close(), std::slice::from_ref(&document)).await.unwrap();
     assert_eq!(tx.documents(close().month).await.unwrap(), [document]);
     let closed = tx.period_close(close().month).await.unwrap().unwrap();
     assert_eq!(closed, CloseRow { issued: true, finished: true, ..close() });
