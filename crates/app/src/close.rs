@@ -7,21 +7,20 @@
 
 mod reconciliation;
 
-pub(crate) use reconciliation::{adjustment, billing};
+pub(crate) use reconciliation::{adjustment, billing, statement};
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use documents::Format;
-use documents::invoice::{CategoryDocument, FORMAT, InvoiceDocument, PartyDocument};
-use domain::{LedgerEntry, due_on, invoice_id, issued};
 use jiff::civil::Date;
-use kernel::{Error, Money, Month, OrganisationId, Result};
+use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
-use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice, Tx};
+use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
 use crate::facts::Known;
 use crate::frozen::{Ids, groups_name, write_groups};
 use crate::groups::KeptGroup;
+use crate::issuing::{self, Draft};
 use crate::naming::Naming;
 use crate::partitions::{PeriodUsage, in_parallel};
 use crate::rate::{self, Totals};
@@ -192,7 +191,7 @@ async fn totals(
     Ok(totals)
 }
 
-/// Draws the numbers and freezes the invoices, sellers and buyers in the order of their keys.
+/// Draws the numbers and freezes the invoices.
 async fn issue(
     tx: &mut Tx,
     close: &CloseRow,
@@ -200,55 +199,14 @@ async fn issue(
     book: &RateBook,
     totals: &Totals,
 ) -> Result<()> {
-    let naming = Naming::new(known, book);
-    let mut edges: Vec<usize> =
-        (0..totals.edges.len()).filter(|edge| totals.edges[*edge].1 > 0).collect();
-    let key = |edge: &usize| {
-        let edge = &book.edges()[*edge];
-        (naming.key(edge.seller), naming.key(edge.buyer))
-    };
-    edges.sort_by_key(key);
-    let (mut invoices, mut postings) = (Vec::new(), Vec::new());
-    for at in edges {
-        let edge = &book.edges()[at];
-        let (lines, groups, net) = totals.edges[at];
-        let seller = naming.organisation(edge.seller);
-        let series = &seller.ok_or_else(|| Error::internal("a seller without facts"))?.series;
-        let counter = tx.draw_number(edge.seller, &series.prefix).await?;
-        crash::point();
-        let net = Money::new(net, edge.currency);
-        let id = invoice_id(edge.seller, edge.buyer, close.month);
-        let entries = issued(
-            id,
-            (edge.seller, naming.key(edge.seller)),
-            (edge.buyer, naming.key(edge.buyer)),
-            net,
-        )?;
-        postings.extend(entries.iter().flat_map(|entry| ledger_rows(entry, close.issue_on)));
-        let invoice = NewInvoice {
-            id,
-            seller: edge.seller,
-            buyer: edge.buyer,
-            due_on: due_on(close.issue_on, edge.payment_terms_days),
-            net,
-            invoice_lines: groups,
-            rated_lines: lines,
-        };
-        invoices.push((invoice, series.number(counter)));
-    }
-    tx.issue(close, &invoices, &postings).await
-}
-
-fn ledger_rows(entry: &LedgerEntry, posted_on: Date) -> impl Iterator<Item = LedgerRow> + '_ {
-    entry.postings.iter().map(move |(account, amount)| LedgerRow {
-        entry: entry.id.clone(),
-        book: entry.book,
-        invoice: entry.invoice,
-        posted_on,
-        reason: entry.reason.to_owned(),
-        account: account.clone(),
-        amount: *amount,
-    })
+    let edges = book.edges().iter().zip(&totals.edges).filter(|(_, (_, groups, _))| *groups > 0);
+    let drafts = edges.map(|(edge, (rated_lines, groups, net))| Draft {
+        edge,
+        invoice_lines: *groups,
+        rated_lines: *rated_lines,
+        net: Money::new(*net, edge.currency),
+    });
+    issuing::issue(tx, close, &Naming::new(known, book), drafts.collect()).await
 }
 
 async fn invoices_of(tx: &mut Tx, month: Month) -> Result<Vec<InvoiceRow>> {
@@ -371,25 +329,18 @@ impl Writer<'_> {
             };
             let categories = lines.write(&file, Format::Parquet)?;
             crash::point();
-            let document = self.invoice_document(&naming, invoice, edge, categories);
+            let facts = issuing::Facts { close: self.close, known: self.known, book: self.book };
+            let document = facts.invoice(&naming, invoice, edge, categories, None);
             let json = folder.join("invoice.json");
-            write_json(&json, &document)?;
+            issuing::write_json(&json, &document)?;
             crash::point();
             self.ctx.progress.advance(1);
-            let row = |file: &Path, name: &str, kind: &str, lines: u64| -> Result<DocumentRow> {
-                Ok(DocumentRow {
-                    revision: self.close.revision,
-                    path: format!("{place}/{name}"),
-                    invoice: Some(invoice.id),
-                    kind: kind.to_owned(),
-                    sha256: sheets::sha256(file)?,
-                    bytes: std::fs::metadata(file).map_err(Error::file(file))?.len(),
-                    lines,
-                })
+            let row = |name: &str, kind: &str, lines: u64| {
+                issuing::document_row(invoice, (&folder, &place), name, kind, lines)
             };
             Ok([
-                row(&file, "reconciliation.parquet", "reconciliation", invoice.invoice_lines)?,
-                row(&json, "invoice.json", "invoice", 1)?,
+                row("reconciliation.parquet", "reconciliation", invoice.invoice_lines)?,
+                row("invoice.json", "invoice", 1)?,
             ])
         })?;
         self.ctx.progress.end();
@@ -400,48 +351,6 @@ impl Writer<'_> {
         self.book
             .find_edge(invoice.seller, invoice.buyer)
             .ok_or_else(|| Error::internal("an invoice without an edge"))
-    }
-
-    fn invoice_document(
-        &self,
-        naming: &Naming<'_>,
-        invoice: &InvoiceRow,
-        edge: EdgeIndex,
-        categories: Vec<CategoryDocument>,
-    ) -> InvoiceDocument {
-        let period = self.close.month.in_zone(&self.known.programme.zone);
-        let party = |id: OrganisationId| {
-            let organisation = naming.organisation(id);
-            PartyDocument {
-                tenant_id: id.to_string(),
-                key: naming.key(id).to_owned(),
-                name: naming.party(id).name.to_owned(),
-                country: naming.party(id).country.to_owned(),
-                domain: organisation.and_then(|o| o.domain.clone()),
-                mpn_id: organisation.and_then(|o| o.mpn_id.clone()),
-            }
-        };
-        InvoiceDocument {
-            format: FORMAT.to_owned(),
-            number: invoice.number.clone(),
-            invoice_id: invoice.id.to_string(),
-            period: invoice.month.to_string(),
-            period_start: period.start().to_string(),
-            period_end: period.end().to_string(),
-            issue_date: invoice.issue_on.to_string(),
-            due_date: invoice.due_on.to_string(),
-            payment_terms_days: self.book.edges()[edge.get()].payment_terms_days,
-            seller: party(invoice.seller),
-            buyer: party(invoice.buyer),
-            currency: invoice.net.currency().to_string(),
-            lines: invoice.invoice_lines,
-            rated_lines: invoice.rated_lines,
-            net: invoice.net.digits(),
-            rounding: self.book.edges()[edge.get()].rounding.to_string(),
-            rate_book: self.close.rate_book.clone(),
-            engine_version: self.close.engine_version,
-            by_category: categories,
-        }
     }
 }
 
@@ -455,11 +364,4 @@ fn by_edge<'g>(book: &RateBook, groups: &'g [KeptGroup]) -> Vec<Vec<&'g KeptGrou
         groups.sort_by_key(|group| (group.subscription, group.meter, group.tier));
     }
     by_edge
-}
-
-fn write_json(path: &Path, document: &InvoiceDocument) -> Result<()> {
-    let mut json =
-        serde_json::to_vec_pretty(document).map_err(|error| Error::internal(error.to_string()))?;
-    json.push(b'\n');
-    std::fs::write(path, json).map_err(Error::file(path))
 }

@@ -1,17 +1,20 @@
 //! Exporting a closed month: the files that a party may see, with a certificate.
 //!
 //! Everything is read from what the close has frozen. Files of one edge lie in
-//! `PERIOD/SELLER/BUYER`, those of one organisation's books in `PERIOD/ORGANISATION`.
+//! `PERIOD/SELLER/BUYER`, those of one organisation's books in `PERIOD/ORGANISATION`; those of an
+//! adjustment lie alike in `PERIOD/adjustment-1`.
 
+mod adjustments;
 mod certificate;
-mod daily;
+pub(crate) mod daily;
 mod ledger;
-mod price_lists;
+pub(crate) mod price_lists;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use documents::{Format, Sink, reconciliation};
+use documents::certificate::CertifiedRevision;
+use documents::{Format, Layout, Sink, reconciliation};
 use kernel::{Error, Month, OrganisationId, Result};
 use lake::usage::batches_of;
 use rating::{EdgeIndex, RateBook};
@@ -19,9 +22,12 @@ use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow};
 
 use crate::close::RATED_LINES;
 use crate::facts::Known;
+use crate::invoices::place;
 use crate::naming::Naming;
 use crate::partitions::PeriodUsage;
 use crate::{Ctx, close, sheets};
+
+use adjustments::Posted;
 
 /// What is exported.
 #[derive(Debug, Clone)]
@@ -93,7 +99,7 @@ impl Frozen {
         let usage = PeriodUsage::load(ctx, &mut tx, book.period_micros(), close.known_at).await?;
         let usage = usage.in_partitions(partitions);
         let mut invoices = tx.invoices().await?;
-        invoices.retain(|invoice| invoice.month == month);
+        invoices.retain(|invoice| invoice.month == month && invoice.revision == 0);
         Ok(Self {
             postings: tx.postings(month).await?,
             documents,
@@ -111,14 +117,7 @@ impl Frozen {
         let file = self.folder.join(path);
         let row = self.documents.iter().find(|document| document.path == path);
         let row = row.ok_or_else(|| Error::internal(format!("{path} is not a document")))?;
-        let found = sheets::sha256(&file)?;
-        if found != row.sha256 {
-            return Err(Error::conflict(format!(
-                "{} has been changed: its hash is {found}, not {}; restore it from a backup",
-                file.display(),
-                row.sha256
-            )));
-        }
+        sheets::check_sha256(&file, &row.sha256)?;
         Ok(file)
     }
 }
@@ -132,85 +131,146 @@ pub(crate) struct WantedEdge<'f> {
     pub folder: PathBuf,
 }
 
-/// Exports a closed month into a folder, which must be empty or not exist.
+/// Exports a closed month into a folder, which must be empty or not exist: what its close billed,
+/// and what each adjustment billed besides.
 ///
 /// # Errors
 /// Where the month is not closed, the folder has files, or a key names nobody.
 pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<Exported> {
     let frozen = Frozen::load(&ctx, options.month).await?;
+    let adjustments = Posted::load_all(&ctx, options.month).await?;
     let naming = Naming::new(&frozen.known, &frozen.book);
-    let wanted = wanted(&frozen, &naming, to, options)?;
-    prepare(to)?;
-    for edge in &wanted {
-        std::fs::create_dir_all(&edge.folder).map_err(Error::file(&edge.folder))?;
+    refuse_unknown(&frozen, options)?;
+    let close = wanted((&frozen.invoices, &frozen.book, &naming), to, options)?;
+    let adjusted = adjustments.iter().map(|posted| posted.export(&frozen, to, options));
+    let any = !close.is_empty() || adjustments.iter().any(|posted| posted.has_wanted(options));
+    if !any {
+        return Err(Error::conflict(format!("{} has no such invoices", options.month)));
     }
-    let lists = price_lists::PriceLists::of(&frozen, &naming)?;
-    let decimals = daily::Decimal::of(&frozen, lists.digits())?;
-    let rounding = daily::write(&ctx, &frozen, &naming, &wanted, (options.format, decimals))?;
+    prepare(to)?;
+    let mut written = vec![export_close(&ctx, &frozen, &naming, &close, to, options)?];
+    for revision in adjusted {
+        written.extend(revision?);
+    }
+    let (revisions, edges): (Vec<_>, Vec<_>) = written.into_iter().unzip();
+    let files = certificate::write(&frozen, options, revisions, to)?;
+    let edges = edges.into_iter().flatten().collect();
+    Ok(Exported { folder: to.to_owned(), edges, files })
+}
+
+/// What an export wrote of one revision: for the certificate and for whoever asked.
+type WrittenRevision = (CertifiedRevision, Vec<ExportedEdge>);
+
+fn export_close(
+    ctx: &Ctx<'_>,
+    frozen: &Frozen,
+    naming: &Naming<'_>,
+    wanted: &[WantedEdge<'_>],
+    to: &Path,
+    options: &ExportOptions,
+) -> Result<WrittenRevision> {
+    let place = to.join(place(options.month, 0));
+    let lists = price_lists::PriceLists::of_frozen(frozen, naming)?;
+    let decimals = daily::Decimal::of_frozen(frozen, lists.digits())?;
+    make_folders(wanted)?;
+    let rounding = daily::write(ctx, frozen, naming, wanted, (options.format, decimals))?;
     ctx.progress.begin("exporting", Some(wanted.len() as u64));
-    for edge in &wanted {
-        copy_documents(&frozen, edge, options.format)?;
-        lists.write(edge)?;
+    for edge in wanted {
+        copy_documents(frozen, 0, edge, options.format)?;
         ctx.progress.advance(1);
     }
     ctx.progress.end();
-    // What a seller calculates with is nobody else's business.
-    if options.buyer.is_none() {
-        lists.write_derivations(&wanted, to)?;
-    }
-    let books = books(&wanted, options);
-    ledger::write(&frozen, &naming, &wanted, &books, to)?;
-    let written = certificate::Written {
-        options,
-        wanted: &wanted,
-        rounding_lines: &rounding,
-        decimals,
-        books: &books,
-    };
-    let files = certificate::write(&frozen, &naming, &written, to)?;
-    let edges = wanted.iter().zip(&rounding).map(|(edge, rounding)| ExportedEdge {
-        seller: edge.seller.to_owned(),
-        buyer: edge.buyer.to_owned(),
-        invoice: edge.invoice.clone(),
-        rounding_lines: *rounding,
-        folder: edge.folder.clone(),
-    });
-    Ok(Exported { folder: to.to_owned(), edges: edges.collect(), files })
+    let files = RevisionFiles { close: &frozen.close, postings: &frozen.postings, lists, place };
+    files.write(wanted, options, &rounding, vec![decimals; wanted.len()])
 }
 
-fn wanted<'f>(
-    frozen: &'f Frozen,
-    naming: &Naming<'f>,
-    to: &Path,
-    options: &ExportOptions,
-) -> Result<Vec<WantedEdge<'f>>> {
+/// What a close and an adjustment have in common.
+struct RevisionFiles<'a> {
+    close: &'a CloseRow,
+    postings: &'a [LedgerRow],
+    lists: price_lists::PriceLists<'a>,
+    place: PathBuf,
+}
+
+impl RevisionFiles<'_> {
+    /// Writes price lists, derivations and ledgers.
+    fn write(
+        &self,
+        wanted: &[WantedEdge<'_>],
+        options: &ExportOptions,
+        rounding: &[u64],
+        decimals: Vec<daily::Decimal>,
+    ) -> Result<WrittenRevision> {
+        for edge in wanted {
+            self.lists.write(edge)?;
+        }
+        // What a seller calculates with is nobody else's business.
+        let with_derivations = options.buyer.is_none();
+        if with_derivations {
+            self.lists.write_derivations(wanted, &self.place)?;
+        }
+        let books = books(wanted, options);
+        ledger::write(self.postings, self.lists.naming, wanted, &books, &self.place)?;
+        let written = certificate::Written {
+            close: self.close,
+            book: self.lists.book,
+            naming: self.lists.naming,
+            with_derivations,
+            wanted,
+            rounding_lines: rounding,
+            decimals,
+            books: &books,
+        };
+        let edges = wanted.iter().zip(rounding).map(|(edge, rounding)| ExportedEdge {
+            seller: edge.seller.to_owned(),
+            buyer: edge.buyer.to_owned(),
+            invoice: edge.invoice.clone(),
+            rounding_lines: *rounding,
+            folder: edge.folder.clone(),
+        });
+        Ok((written.certified(), edges.collect()))
+    }
+}
+
+fn refuse_unknown(frozen: &Frozen, options: &ExportOptions) -> Result<()> {
     for key in options.seller.iter().chain(&options.buyer) {
         let known = frozen.known.programme.organisations.values();
         if !known.into_iter().any(|organisation| organisation.key.as_str() == key) {
             return Err(Error::NotFound { kind: "organisation", id: key.clone() });
         }
     }
+    Ok(())
+}
+
+/// The edges of some invoices that are wanted, by seller and buyer.
+fn wanted<'f>(
+    (invoices, book, naming): (&'f [InvoiceRow], &RateBook, &'f Naming<'f>),
+    to: &Path,
+    options: &ExportOptions,
+) -> Result<Vec<WantedEdge<'f>>> {
     let mut wanted = Vec::new();
-    for invoice in &frozen.invoices {
+    for invoice in invoices {
         let (seller, buyer) = (naming.key(invoice.seller), naming.key(invoice.buyer));
         let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
         if !fits(&options.seller, seller) || !fits(&options.buyer, buyer) {
             continue;
         }
-        let edge = frozen.book.find_edge(invoice.seller, invoice.buyer);
+        let edge = book.find_edge(invoice.seller, invoice.buyer);
         wanted.push(WantedEdge {
             edge: edge.ok_or_else(|| Error::internal("an invoice without an edge"))?,
             invoice,
             seller,
             buyer,
-            folder: to.join(options.month.to_string()).join(seller).join(buyer),
+            folder: to.join(place(options.month, invoice.revision)).join(seller).join(buyer),
         });
     }
     wanted.sort_by_key(|edge| (edge.seller, edge.buyer));
-    if wanted.is_empty() {
-        return Err(Error::conflict(format!("{} has no such invoices", options.month)));
-    }
     Ok(wanted)
+}
+
+fn make_folders(wanted: &[WantedEdge<'_>]) -> Result<()> {
+    let folders = wanted.iter().map(|edge| &edge.folder);
+    folders.into_iter().try_for_each(|f| std::fs::create_dir_all(f).map_err(Error::file(f)))
 }
 
 /// Whose books are exported: those of whoever asks, or everybody's.
@@ -242,20 +302,31 @@ fn prepare(to: &Path) -> Result<()> {
 }
 
 /// The invoice as it was frozen, and the reconciliation file in the wanted form.
-fn copy_documents(frozen: &Frozen, edge: &WantedEdge<'_>, format: Format) -> Result<()> {
-    let place = format!("{}/{}/{}", frozen.close.month, edge.seller, edge.buyer);
+fn copy_documents(
+    frozen: &Frozen,
+    revision: u32,
+    edge: &WantedEdge<'_>,
+    format: Format,
+) -> Result<()> {
+    let place = format!("{}/{}/{}", place(frozen.close.month, revision), edge.seller, edge.buyer);
     let invoice = frozen.document(&format!("{place}/invoice.json"))?;
     let copy = edge.folder.join("invoice.json");
     std::fs::copy(&invoice, &copy).map_err(Error::file(&copy))?;
-    let frozen_file = frozen.document(&format!("{place}/reconciliation.parquet"))?;
-    let target = edge.folder.join(format!("reconciliation.{}", format.extension()));
+    let file = frozen.document(&format!("{place}/reconciliation.parquet"))?;
+    let layout = reconciliation::layout(edge.invoice.net.currency());
+    copy_table(&file, &edge.folder.join("reconciliation"), format, &layout)
+}
+
+/// A frozen table in the wanted form; the target has no extension yet.
+fn copy_table(file: &Path, target: &Path, format: Format, layout: &Layout) -> Result<()> {
+    // A name may have points; the form comes behind all of it.
+    let target = PathBuf::from(format!("{}.{}", target.display(), format.extension()));
     if format == Format::Parquet {
-        std::fs::copy(&frozen_file, &target).map_err(Error::file(&target))?;
+        std::fs::copy(file, &target).map_err(Error::file(&target))?;
         return Ok(());
     }
-    let layout = reconciliation::layout(edge.invoice.net.currency());
-    let mut sink = Sink::create(&target, format, &layout)?;
-    for batch in batches_of(&frozen_file, None, None)? {
+    let mut sink = Sink::create(&target, format, layout)?;
+    for batch in batches_of(file, None, None)? {
         sink.write(&batch?)?;
     }
     sink.finish()

@@ -121,6 +121,19 @@ pub(crate) struct FrozenGroup {
     pub amount_minor: i64,
 }
 
+impl From<&KeptGroup> for FrozenGroup {
+    fn from(group: &KeptGroup) -> Self {
+        Self {
+            subscription: group.subscription,
+            meter: group.meter,
+            position: group.position,
+            tier: group.tier,
+            quantity: group.quantity,
+            amount_minor: group.money,
+        }
+    }
+}
+
 /// Reads the groups of a partition.
 pub(crate) fn read_groups(path: &Path, book: &RateBook) -> Result<Vec<FrozenGroup>> {
     let mut groups = Vec::new();
@@ -144,6 +157,41 @@ pub(crate) fn read_groups(path: &Path, book: &RateBook) -> Result<Vec<FrozenGrou
         }
     }
     Ok(groups)
+}
+
+/// Subscription, meter, position and tier of a billed group.
+pub(crate) type BilledKey = (String, String, u8, u8);
+
+/// Reads what the wanted groups of a partition were billed, whatever rate book there is now.
+pub(crate) fn read_billed(
+    path: &Path,
+    wanted: impl Fn(&str, &str) -> bool,
+) -> Result<Vec<(BilledKey, (Quantity, i64))>> {
+    let mut billed = Vec::new();
+    for batch in batches_of(path, None, None)? {
+        let batch = batch?;
+        let (subscription_keys, subscriptions) = dictionary(&batch, "subscription_id")?;
+        let (meter_keys, meters) = dictionary(&batch, "meter_id")?;
+        let position = column::<Int32Type>(&batch, "position")?;
+        let tier = column::<Int32Type>(&batch, "tier")?;
+        let quantity = column::<Decimal128Type>(&batch, "quantity")?;
+        let amount = column::<Int64Type>(&batch, "amount_minor")?;
+        let mut last = ((-1, -1), false);
+        for row in 0..batch.num_rows() {
+            let keys = (subscription_keys[row], meter_keys[row]);
+            let texts = (subscriptions.value(keys.0 as usize), meters.value(keys.1 as usize));
+            if last.0 != keys {
+                last = (keys, wanted(texts.0, texts.1));
+            }
+            if last.1 {
+                let (position, tier) = (position.value(row) as u8, tier.value(row) as u8);
+                let key = (texts.0.to_owned(), texts.1.to_owned(), position, tier);
+                let quantity = Quantity::from_mantissa(quantity.value(row));
+                billed.push((key, (quantity, amount.value(row))));
+            }
+        }
+    }
+    Ok(billed)
 }
 
 /// Subscription and meter of each row of a batch, as positions of a rate book.
@@ -253,6 +301,21 @@ impl Decimals {
 /// Instants of a column, in microseconds.
 pub(crate) fn times(batch: &RecordBatch, name: &str) -> Result<ScalarBuffer<i64>> {
     Ok(column::<TimestampMicrosecondType>(batch, name)?.values().clone())
+}
+
+/// The batch as it would be read from a file: a value for each row.
+pub(crate) fn without_runs(batch: &RecordBatch) -> Result<RecordBatch> {
+    let wrong = |error: arrow_schema::ArrowError| Error::internal(error.to_string());
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let plain = match field.data_type() {
+            DataType::RunEndEncoded(_, values) => values.data_type().clone(),
+            other => other.clone(),
+        };
+        columns.push(arrow_cast::cast(column, &plain).map_err(wrong)?);
+        fields.push(field.as_ref().clone().with_data_type(plain));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(wrong)
 }
 
 /// A rated line.

@@ -30,7 +30,7 @@ pub struct Invoice {
     pub buyer: String,
 }
 
-/// The invoices that fit, by month, seller and buyer.
+/// The invoices that fit, by month, revision, seller and buyer.
 pub async fn list(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<Invoice>> {
     let mut tx = ctx.read().await?;
     let programme = facts::programme(&mut tx, i64::MAX).await?;
@@ -61,11 +61,20 @@ pub async fn find(ctx: Ctx<'_>, number: &str, seller: Option<&str>) -> Result<In
 
 /// The document of an invoice, as it was frozen.
 pub fn document(ctx: Ctx<'_>, invoice: &Invoice) -> Result<documents::invoice::InvoiceDocument> {
-    let path = format!("{}/{}/{}/invoice.json", invoice.row.month, invoice.seller, invoice.buyer);
+    let place = place(invoice.row.month, invoice.row.revision);
+    let path = format!("{place}/{}/{}/invoice.json", invoice.seller, invoice.buyer);
     let file = ctx.installation.documents().join(path);
     let json = std::fs::read(&file).map_err(Error::file(&file))?;
     serde_json::from_slice(&json)
         .map_err(|error| Error::conflict(format!("{} has been changed: {error}", file.display())))
+}
+
+/// Where the documents of a revision of a month lie, below the documents' folder and in exports.
+pub(crate) fn place(month: Month, revision: u32) -> String {
+    match revision {
+        0 => month.to_string(),
+        _ => format!("{month}/adjustment-{revision}"),
+    }
 }
 
 fn matching(
@@ -88,8 +97,6 @@ fn matching(
                 && fits(&filter.number, &invoice.row.number)
         })
         .collect();
-    found.sort_by(|a, b| {
-        (a.row.month, &a.seller, &a.buyer).cmp(&(b.row.month, &b.seller, &b.buyer))
-    });
+    found.sort_by_cached_key(|i| (i.row.month, i.row.revision, i.seller.clone(), i.buyer.clone()));
     found
 }

@@ -3,6 +3,7 @@
 //! **Owns** the order of things: authorize, load, decide in `domain` or `rating`, save, commit.
 //! **Does not own** any rule, any SQL, any layout of a document.
 
+pub mod adjust;
 pub mod bench;
 pub mod close;
 pub mod crash;
@@ -14,6 +15,7 @@ mod groups;
 pub mod imports;
 mod installation;
 pub mod invoices;
+mod issuing;
 mod naming;
 mod partitions;
 pub mod programme;

@@ -337,9 +337,18 @@ fn margin(book: &RateBook, edge: &Edge, net: Money, bought: &[Money]) -> Option<
 
 /// Unpriced usage by edge, meter and reason.
 pub(crate) fn describe(known: &Known, book: &RateBook, totals: &Totals) -> Vec<MissingPrice> {
+    missing_of(known, book, &totals.unpriced)
+}
+
+/// The same for some unpriced usage.
+pub(crate) fn missing_of<'u>(
+    known: &Known,
+    book: &RateBook,
+    unpriced: impl IntoIterator<Item = &'u Unpriced>,
+) -> Vec<MissingPrice> {
     let mut missing: std::collections::BTreeMap<_, (String, u64)> =
         std::collections::BTreeMap::new();
-    for unpriced in &totals.unpriced {
+    for unpriced in unpriced {
         let edge = unpriced.edge.map(|edge| {
             let edge = &book.edges()[edge.get()];
             (known.programme.key_of(edge.seller), known.programme.key_of(edge.buyer))

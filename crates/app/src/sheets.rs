@@ -188,15 +188,20 @@ pub(crate) async fn of_programme(
 
 fn load(lake: &Path, row: &PriceSheetRow) -> Result<PriceSheet> {
     let path = lake.join(&row.path);
-    let found = sha256(&path)?;
-    if found != row.sha256 {
-        return Err(Error::conflict(format!(
-            "{} has been changed: its hash is {found}, not {}; restore it from a backup",
-            path.display(),
-            row.sha256
-        )));
-    }
+    check_sha256(&path, &row.sha256)?;
     read(&path, &row.key, row.currency)
+}
+
+/// Refuses a frozen file that has been changed.
+pub(crate) fn check_sha256(path: &Path, expected: &str) -> Result<()> {
+    let found = sha256(path)?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "{} has been changed: its hash is {found}, not {expected}; restore it from a backup",
+        path.display()
+    )))
 }
 
 /// The hash of a file's content.

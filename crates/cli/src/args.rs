@@ -66,6 +66,12 @@ pub enum Command {
     /// Closing a closed month does nothing; a close that was cut off goes on where it stopped.
     #[command(after_help = "Example:\n  skyhandel close --period 2026-10")]
     Close(CloseArgs),
+    /// Show what became known about a closed month since it was billed, and bill the difference.
+    ///
+    /// Without `--post` nothing is frozen. An adjustment that was cut off goes on where it stopped.
+    #[command(after_help = "Example:\n  skyhandel adjust --period 2026-10\n  skyhandel adjust \
+        --period 2026-10 --post")]
+    Adjust(AdjustArgs),
     /// List frozen invoices, or show one.
     #[command(after_help = "Example:\n  skyhandel invoices --period 2026-10\n  skyhandel \
         invoices show INV-000001")]
@@ -212,6 +218,22 @@ pub struct CloseArgs {
     pub period: Month,
     /// The day of issue of the invoices; today if left out.
     #[arg(long, value_name = "DAY")]
+    pub issue_date: Option<Date>,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct AdjustArgs {
+    /// The month, which must be closed.
+    #[arg(long)]
+    pub period: Month,
+    /// Number, freeze and post the invoices and credit notes of the differences.
+    #[arg(long)]
+    pub post: bool,
+    /// The day of issue; today if left out.
+    #[arg(long, value_name = "DAY", requires = "post")]
     pub issue_date: Option<Date>,
     /// How many workers; one a core if left out. The result does not depend on it.
     #[arg(long)]

@@ -23,28 +23,38 @@ pub struct Certificate {
     pub period_end: String,
     /// The zone in which it begins and ends.
     pub zone: String,
-    /// The day of issue of its invoices.
-    pub issue_date: String,
     /// By which rules amounts are rounded.
     pub policy: String,
-    /// The version of the engine.
-    pub engine_version: u32,
-    /// The hash of the rate book.
-    pub rate_book: String,
     /// Only what this organisation sells.
     pub seller: Option<String>,
     /// Only what this organisation buys.
     pub buyer: Option<String>,
-    /// Whose ledger extracts are here, by key.
-    pub books: Vec<String>,
-    /// Whose derivations of prices are here, by key.
-    pub derivations: Vec<String>,
-    /// The edges.
-    pub edges: Vec<CertifiedEdge>,
+    /// What was billed: by the close, and by each adjustment after it.
+    pub revisions: Vec<CertifiedRevision>,
     /// The files.
     pub files: Vec<CertifiedFile>,
     /// The SHA-256 hash of this document while this field is empty.
     pub sha256: String,
+}
+
+/// What was billed at one time: the month by its close, or differences by an adjustment, because
+/// more had become known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedRevision {
+    /// Zero is the close.
+    pub revision: u32,
+    /// The day of issue of its invoices and credit notes.
+    pub issue_date: String,
+    /// The version of the engine.
+    pub engine_version: u32,
+    /// The hash of the rate book: of an adjustment, that of what was rated again.
+    pub rate_book: String,
+    /// Whose ledger extracts are here, by key.
+    pub books: Vec<String>,
+    /// Whose derivations of prices are here, by key.
+    pub derivations: Vec<String>,
+    /// The edges: of an adjustment, those with a difference.
+    pub edges: Vec<CertifiedEdge>,
 }
 
 /// An edge of a certificate.

@@ -8,6 +8,11 @@ use kernel::{EXCHANGE_RATE_SCALE, QUANTITY_SCALE, Quantity, UNIT_PRICE_SCALE, Un
 
 /// The charge type of usage.
 pub const CHARGE_NEW: &str = "new";
+/// The charge type of what an adjustment takes back: it was billed before and is not to be any
+/// more, or not at this price. Quantity and amount are negative.
+pub const CHARGE_REVERSAL: &str = "reversal";
+/// The charge type of an invoice line that says by how much an earlier one changes at its price.
+pub const CHARGE_ADJUSTMENT: &str = "adjustment";
 /// The charge type of a row that makes up for the rounding of an invoice line. Ours: the provider
 /// has no such row, and its daily file does not add up to its invoice.
 pub const CHARGE_ROUNDING: &str = "roundingAdjustment";

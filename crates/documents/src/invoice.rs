@@ -7,12 +7,19 @@ use serde::{Deserialize, Serialize};
 pub struct InvoiceDocument {
     /// What this is and in which version.
     pub format: String,
+    /// What kind of document it is: [`KIND_INVOICE`] or [`KIND_CREDIT_NOTE`].
+    pub kind: String,
     /// The number.
     pub number: String,
+    /// The invoice of the same edge and month that this one adjusts: the last one before it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub preceding: Option<PrecedingDocument>,
     /// The id.
     pub invoice_id: String,
     /// The billed month.
     pub period: String,
+    /// Zero for the invoice of the close; adjustments count on from there.
+    pub revision: u32,
     /// Its first instant.
     pub period_start: String,
     /// The first instant after it.
@@ -45,6 +52,15 @@ pub struct InvoiceDocument {
     pub by_category: Vec<CategoryDocument>,
 }
 
+/// The invoice that an adjustment refers to (EN 16931: preceding invoice reference).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrecedingDocument {
+    /// Its number.
+    pub number: String,
+    /// Its day of issue.
+    pub issue_date: String,
+}
+
 /// A party of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartyDocument {
@@ -75,5 +91,9 @@ pub struct CategoryDocument {
     pub net: String,
 }
 
+/// Something is to be paid, or nothing.
+pub const KIND_INVOICE: &str = "invoice";
+/// Something is given back: the amounts are negative.
+pub const KIND_CREDIT_NOTE: &str = "credit-note";
 /// The format of [`InvoiceDocument`].
 pub const FORMAT: &str = "skyhandel-invoice-1";

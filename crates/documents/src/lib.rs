@@ -5,11 +5,13 @@
 
 pub mod certificate;
 pub mod daily;
+mod difference;
 pub mod invoice;
 pub mod reconciliation;
 mod sink;
 mod table;
 
+pub use difference::{DifferenceRows, daily_difference};
 pub use sink::{Format, Sink};
 pub use table::{Keyed, Kind, Layout, TableBuilder};
 

@@ -95,6 +95,10 @@ pub struct Line<'a> {
     pub billing: Billing<'a>,
     /// The line's id.
     pub reference: &'a str,
+    /// What kind of line it is: [`crate::daily::CHARGE_NEW`] and its like.
+    pub charge_type: &'a str,
+    /// The id of the line of an earlier invoice that it changes, or nothing.
+    pub alternate: &'a str,
 }
 
 /// Whose subscription the lines that follow belong to.
@@ -130,7 +134,6 @@ pub struct FileRows<'a> {
 /// Fills in what all rows of a file have in common.
 pub fn begin(table: &mut TableBuilder, file: FileRows<'_>) {
     table.text(Column::InvoiceNumber as usize, file.invoice_number);
-    table.text(Column::ChargeType as usize, "new");
     table.text(Column::BillingFrequency as usize, "Monthly");
     table.number(Column::Quantity as usize, 1);
     table.time(Column::ChargeStartDate as usize, Some(file.charge_start));
@@ -174,5 +177,7 @@ pub fn line(table: &mut TableBuilder, line: &Line<'_>) {
     table.number(Column::PCToBCExchangeRate as usize, line.billing.rate.mantissa());
     table.time(Column::PCToBCExchangeRateDate as usize, line.billing.rate_date);
     table.text(Column::ReferenceID as usize, line.reference);
+    table.text(Column::ChargeType as usize, line.charge_type);
+    table.text(Column::AlternateId as usize, line.alternate);
     table.row();
 }

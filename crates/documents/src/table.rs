@@ -20,7 +20,7 @@ macro_rules! columns {
     ($($name:ident),* $(,)?) => {
         #[derive(Debug, Clone, Copy)]
         #[expect(dead_code, reason = "columns that are always empty have a position too")]
-        enum Column { $($name),* }
+        pub(crate) enum Column { $($name),* }
 
         /// The names of the columns, in the documented order.
         pub const COLUMNS: &[&str] = &[$(stringify!($name)),*];

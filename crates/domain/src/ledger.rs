@@ -43,20 +43,49 @@ impl LedgerEntry {
     }
 }
 
-/// The id of the invoice of an edge and month: there is one.
-pub fn invoice_id(seller: OrganisationId, buyer: OrganisationId, month: Month) -> InvoiceId {
-    InvoiceId::derived(&format!("{seller}/{buyer}/{month}"))
+/// The id of the invoice of an edge, month and revision of the month: there is one.
+pub fn invoice_id(
+    seller: OrganisationId,
+    buyer: OrganisationId,
+    month: Month,
+    revision: u32,
+) -> InvoiceId {
+    let name = format!("{seller}/{buyer}/{month}");
+    InvoiceId::derived(&if revision == 0 { name } else { format!("{name}/{revision}") })
 }
 
-/// The id of an invoice line: of its edge, month, subscription, meter and tier.
-pub fn invoice_line_id(
-    (seller, buyer): (OrganisationId, OrganisationId),
-    month: Month,
-    subscription: SubscriptionId,
-    meter: &MeterId,
-    tier: u8,
-) -> InvoiceLineId {
-    InvoiceLineId::derived(&format!("{seller}/{buyer}/{month}/{subscription}/{meter}/{tier}"))
+/// What an invoice line is about: edge, month, subscription, meter and tier.
+#[derive(Debug, Clone, Copy)]
+pub struct LineOf<'a> {
+    /// Who sells.
+    pub seller: OrganisationId,
+    /// Who buys.
+    pub buyer: OrganisationId,
+    /// The billed month.
+    pub month: Month,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The meter.
+    pub meter: &'a MeterId,
+    /// The tier, counted from zero.
+    pub tier: u8,
+}
+
+impl LineOf<'_> {
+    fn name(&self) -> String {
+        let Self { seller, buyer, month, subscription, meter, tier } = self;
+        format!("{seller}/{buyer}/{month}/{subscription}/{meter}/{tier}")
+    }
+
+    /// The id of the line on the invoice of the close.
+    pub fn id(&self) -> InvoiceLineId {
+        InvoiceLineId::derived(&self.name())
+    }
+
+    /// The id of a line of an adjustment of some kind: each revision has its own.
+    pub fn adjustment_id(&self, revision: u32, charge_type: &str) -> InvoiceLineId {
+        InvoiceLineId::derived(&format!("{}/{revision}/{charge_type}", self.name()))
+    }
 }
 
 /// The day on which an invoice is due.
@@ -77,7 +106,7 @@ pub fn issued(
 ) -> Result<[LedgerEntry; 2]> {
     let minus = net.minor().checked_neg().map(|minor| Money::new(minor, net.currency()));
     let minus = minus.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
-    let reason = "invoice issued";
+    let reason = if net.minor() < 0 { "credit note issued" } else { "invoice issued" };
     let sold = vec![(format!("receivable/{buyer_key}"), net), ("revenue/usage".to_owned(), minus)];
     let bought = vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), minus)];
     Ok([

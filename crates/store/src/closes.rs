@@ -254,7 +254,8 @@ impl Tx {
                 int(document.lines),
             ]
         });
-        let into = "INSERT INTO document (path, month, revision, invoice_id, kind, sha256, bytes, lines)";
+        let into =
+            "INSERT INTO document (path, month, revision, invoice_id, kind, sha256, bytes, lines)";
         self.insert(into, "", rows).await?;
         let sql = "UPDATE period_revision SET finished = 1 WHERE month = $1 AND revision = $2";
         let values = vec![text(close.month), int(close.revision)];

@@ -11,6 +11,7 @@ mod table;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use app::adjust::{Adjusted, Differences};
 use app::close::Closed;
 use app::export::{ExportOptions, Exported};
 use app::imports::{Imported, PriceOptions, UsageOptions};
@@ -138,6 +139,18 @@ impl World {
     pub fn close(&self, month: &str, workers: usize) -> Result<Closed> {
         let month = Self::month(month)?;
         self.run(|ctx| app::close::close(ctx, month, None, workers))
+    }
+
+    /// Shows what became known about a closed month since it was billed.
+    pub fn differences(&self, month: &str, workers: usize) -> Result<Differences> {
+        let month = Self::month(month)?;
+        self.run(|ctx| app::adjust::differences(ctx, month, workers))
+    }
+
+    /// Bills what became known about a closed month.
+    pub fn adjust(&self, month: &str, workers: usize) -> Result<Adjusted> {
+        let month = Self::month(month)?;
+        self.run(|ctx| app::adjust::post(ctx, month, None, workers))
     }
 
     /// Exports everything of a month into a folder of this name; says where that is.

@@ -1,6 +1,6 @@
 //! The daily rated usage file: every row is recomputed, and every group of rows adds up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
@@ -37,30 +37,45 @@ pub(crate) struct Daily<'a> {
     pub rated_lines: u64,
     pub rounding_lines: u64,
     pub usage: Usage<'a>,
+    /// The rows of subscriptions and meters that are adjusted.
+    pub kept: HashMap<Scope, Vec<Row>>,
 }
 
-/// Checks the daily file of an edge.
+/// A subscription and a meter.
+pub(crate) type Scope = (String, String);
+
+/// Checks the daily file of an edge, and keeps the rows that are adjusted later.
 pub(crate) fn check<'a>(
     edge: &'a Edge<'a>,
-    folder: &Folder,
+    folder: &'a Folder,
     paths: &'a Paths<'_>,
+    adjusted: &HashSet<Scope>,
     faults: &mut Faults,
 ) -> Daily<'a> {
     let Some(path) = folder.table(&edge.place, "daily-rated-usage") else {
         return Daily::default();
     };
-    let mut check = Check {
-        edge,
-        folder,
-        paths,
-        path,
-        days: period_days(folder),
-        done: HashSet::new(),
-        run: None,
-        daily: Daily::default(),
-    };
-    if let Err((line, reason)) = check.rows(faults) {
+    let mut check = Check::new(edge, folder, paths, path, true);
+    if let Err((line, reason)) = check.rows(adjusted, faults) {
         faults.add(&check.path, Some(line), reason);
+    }
+    check.end_run(faults);
+    check.daily
+}
+
+/// Checks rows as if they were all rows of some subscriptions and meters: what an adjusted daily
+/// file would say. They stand in order, but for those that make up for rounding.
+pub(crate) fn check_rows<'a>(
+    edge: &'a Edge<'a>,
+    folder: &'a Folder,
+    paths: &'a Paths<'_>,
+    path: String,
+    rows: &[Row],
+    faults: &mut Faults,
+) -> Daily<'a> {
+    let mut check = Check::new(edge, folder, paths, path, false);
+    for row in rows {
+        check.take(row, faults);
     }
     check.end_run(faults);
     check.daily
@@ -82,6 +97,8 @@ struct Check<'a, 'f> {
     path: String,
     days: Option<(Date, Date)>,
     done: HashSet<String>,
+    /// Whether rows stand in the order in which units fill tiers.
+    in_order: bool,
     run: Option<Run<'a>>,
     daily: Daily<'a>,
 }
@@ -99,22 +116,48 @@ struct Run<'a> {
     used: UsedHash,
 }
 
-impl Check<'_, '_> {
-    fn rows(&mut self, faults: &mut Faults) -> Result<(), (u64, String)> {
+impl<'a, 'f> Check<'a, 'f> {
+    fn new(
+        edge: &'a Edge<'a>,
+        folder: &'f Folder,
+        paths: &'a Paths<'a>,
+        path: String,
+        in_order: bool,
+    ) -> Self {
+        let (days, done) = (period_days(folder), HashSet::new());
+        let daily = Daily::default();
+        Self { edge, folder, paths, path, days, done, in_order, run: None, daily }
+    }
+
+    fn rows(
+        &mut self,
+        adjusted: &HashSet<Scope>,
+        faults: &mut Faults,
+    ) -> Result<(), (u64, String)> {
         let names = columns();
         let table = Table::open(&self.folder.root.join(&self.path), &names);
         let mut table = table.map_err(|reason| (1, reason))?;
         let mut row = Row::default();
         while table.next(&mut row)? {
-            let same = self.run.as_ref().is_some_and(|run| {
-                run.subscription == row.cell(SUBSCRIPTION) && run.meter.meter == row.cell(METER)
-            });
-            if !same && !self.begin_run(&row, faults) {
+            self.take(&row, faults);
+            if adjusted.is_empty() {
                 continue;
             }
-            self.row(&row, faults);
+            let scope = (row.cell(SUBSCRIPTION).to_owned(), row.cell(METER).to_owned());
+            if adjusted.contains(&scope) {
+                self.daily.kept.entry(scope).or_default().push(row.clone());
+            }
         }
         Ok(())
+    }
+
+    fn take(&mut self, row: &Row, faults: &mut Faults) {
+        let same = self.run.as_ref().is_some_and(|run| {
+            run.subscription == row.cell(SUBSCRIPTION) && run.meter.meter == row.cell(METER)
+        });
+        if same || self.begin_run(row, faults) {
+            self.row(row, faults);
+        }
     }
 
     fn fault(&self, faults: &mut Faults, line: u64, reason: impl Into<String>) {
@@ -238,9 +281,9 @@ impl Check<'_, '_> {
         let Some(mut run) = self.run.take() else { return };
         let used = std::mem::take(&mut run.used).finish();
         self.daily.usage.insert((run.subscription, &run.meter.meter), used);
-        match fill(&run.meter.prices, &run.rows) {
+        match fill(&run.meter.prices, &run.rows, self.in_order) {
             Ok(totals) => {
-                for (line, reason) in run.check_rounding(self.edge, &totals) {
+                for (line, reason) in run.check_rounding(self.edge, &totals, self.in_order) {
                     faults.add(&self.path, Some(line), reason);
                 }
                 self.daily.groups.extend(totals.into_iter().map(|total| Group {
@@ -367,7 +410,12 @@ impl Run<'_> {
     }
 
     /// Rounding rows are what is missing from the rows of each tier to the invoice line, in order.
-    fn check_rounding(&self, edge: &Edge<'_>, totals: &[TierTotal]) -> Vec<(u64, String)> {
+    fn check_rounding(
+        &self,
+        edge: &Edge<'_>,
+        totals: &[TierTotal],
+        in_order: bool,
+    ) -> Vec<(u64, String)> {
         let mut wrong = Vec::new();
         if totals.iter().any(|total| total.billed.is_none()) {
             // Rows that can belong to several tiers: all of them together.
@@ -380,7 +428,7 @@ impl Run<'_> {
             }
             return wrong;
         }
-        let mut found = self.rounding.iter();
+        let mut left: Vec<_> = self.rounding.iter().collect();
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
             let residue = edge.rounded(&total.exact) - &billed;
@@ -388,8 +436,12 @@ impl Run<'_> {
                 continue;
             }
             let expected = stated_of(self.meter, total, &billed, &edge.certified.currency);
-            match found.next() {
-                Some((_, stated, amount)) if *amount == residue && *stated == expected => {}
+            let fits = |(_, stated, amount): &&(u64, Stated, BigDecimal)| {
+                *amount == residue && *stated == expected
+            };
+            let at = if in_order { 0 } else { left.iter().position(fits).unwrap_or(0) };
+            match (at < left.len()).then(|| left.remove(at)) {
+                Some(row) if fits(&row) => {}
                 Some((line, stated, amount)) => wrong.push((
                     *line,
                     format!(
@@ -410,7 +462,8 @@ impl Run<'_> {
                 )),
             }
         }
-        wrong.extend(found.map(|(line, ..)| (*line, "makes up for nothing".to_owned())));
+        let rest = left.iter();
+        wrong.extend(rest.map(|(line, ..)| (*line, "makes up for nothing".to_owned())));
         wrong
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::edge::Edge;
 use crate::fault::Faults;
-use crate::folder::Folder;
+use crate::folder::{Folder, Revision};
 use crate::number;
 use crate::prices::{MeterPrices, Price};
 use crate::table::{Row, Table};
@@ -61,12 +61,12 @@ const CURRENCY: usize = 20;
 const DERIVED_DECIMALS: u8 = 12;
 
 /// Recomputes the prices of every seller that shows how it made them.
-pub(crate) fn check(folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
-    for seller in &folder.certificate.derivations {
-        let path = folder.path(&format!("{seller}/derivations.csv"));
+pub(crate) fn check(folder: &Folder, revision: &Revision, edges: &[Edge<'_>], faults: &mut Faults) {
+    for seller in &revision.derivations {
+        let path = folder.path(revision, &format!("{seller}/derivations.csv"));
         let sold: Vec<&Edge<'_>> =
             edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
-        let whole = folder.certificate.seller.is_none() && folder.certificate.buyer.is_none();
+        let whole = folder.is_whole();
         let mut check = Check { path, edges, sold: &sold, whole, said: BTreeMap::new() };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);

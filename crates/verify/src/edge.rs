@@ -3,7 +3,7 @@
 use bigdecimal::BigDecimal;
 
 use crate::fault::Faults;
-use crate::folder::{CertifiedEdge, Folder};
+use crate::folder::{CertifiedEdge, Folder, Revision};
 use crate::invoice::InvoiceFile;
 use crate::number;
 use crate::prices::Prices;
@@ -11,6 +11,7 @@ use crate::subscriptions::Subscriptions;
 
 /// An edge with its small files.
 pub(crate) struct Edge<'f> {
+    pub revision: &'f Revision,
     pub certified: &'f CertifiedEdge,
     pub place: String,
     pub invoice: InvoiceFile,
@@ -24,11 +25,12 @@ impl<'f> Edge<'f> {
     /// Loads everything but the rows; none where there is no invoice to go by.
     pub fn load(
         folder: &Folder,
+        revision: &'f Revision,
         certified: &'f CertifiedEdge,
         faults: &mut Faults,
     ) -> Option<Self> {
-        let place = folder.path(&format!("{}/{}", certified.seller, certified.buyer));
-        let invoice = InvoiceFile::load(folder, certified, faults)?;
+        let place = folder.path(revision, &format!("{}/{}", certified.seller, certified.buyer));
+        let invoice = InvoiceFile::load(folder, revision, certified, faults)?;
         let net = &invoice.invoice.net;
         let decimals = net.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         if number::parse(net).is_none() {
@@ -37,6 +39,7 @@ impl<'f> Edge<'f> {
         Some(Self {
             prices: Prices::load(folder, &place, &certified.currency, faults),
             subscriptions: Subscriptions::load(folder, &place, faults),
+            revision,
             certified,
             invoice,
             decimals,

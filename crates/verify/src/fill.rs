@@ -33,15 +33,24 @@ pub(crate) struct TierTotal {
     pub certain: bool,
 }
 
-/// Adds usage up by tier and checks that the rows, in their order, fill the tiers in theirs.
-pub(crate) fn fill(prices: &[Price], rows: &[UsageRow]) -> Result<Vec<TierTotal>, (u64, String)> {
+/// Adds usage up by tier and checks that the rows, in their order, fill the tiers in theirs. Where
+/// rows have no order, all rows of a price together must be what its tiers hold.
+pub(crate) fn fill(
+    prices: &[Price],
+    rows: &[UsageRow],
+    in_order: bool,
+) -> Result<Vec<TierTotal>, (u64, String)> {
     let mut totals = Totals { prices, tiers: BTreeMap::new() };
     let interval = |row: &UsageRow| {
         let first = prices[*row.candidates.first()?].interval;
         row.candidates.iter().all(|at| prices[*at].interval == first).then_some(first)
     };
     if rows.iter().all(|row| interval(row).is_some()) {
-        totals.in_order(rows)?;
+        if in_order {
+            totals.in_order(rows)?;
+        } else {
+            totals.by_interval(rows)?;
+        }
     } else {
         totals.unsplit(rows).map_err(|reason| (rows[0].line, reason))?;
     }
@@ -109,6 +118,71 @@ impl Totals<'_> {
             }
         }
         Ok(())
+    }
+
+    /// However its rows are cut, usage fills each tier as far as it goes in all.
+    fn by_interval(&mut self, rows: &[UsageRow]) -> Result<(), (u64, String)> {
+        let interval_of = |row: &UsageRow| self.prices[row.candidates[0]].interval;
+        let mut intervals: BTreeMap<usize, Vec<&UsageRow>> = BTreeMap::new();
+        for row in rows {
+            intervals.entry(interval_of(row)).or_default().push(row);
+        }
+        let mut counter = BigDecimal::zero();
+        for (interval, rows) in intervals {
+            let used: BigDecimal = rows.iter().map(|row| &row.quantity).sum();
+            let after = &counter + &used;
+            let tiers: Vec<usize> =
+                (0..self.prices.len()).filter(|at| self.prices[*at].interval == interval).collect();
+            for at in &tiers {
+                let stated = &self.prices[*at].stated;
+                let alike: Vec<usize> =
+                    tiers.iter().copied().filter(|o| self.prices[*o].stated == *stated).collect();
+                let mine: Vec<&&UsageRow> =
+                    rows.iter().filter(|row| row.candidates.contains(at)).collect();
+                let found: BigDecimal = mine.iter().map(|row| &row.quantity).sum();
+                let held: BigDecimal =
+                    alike.iter().map(|at| self.held(*at, &counter, &after)).sum();
+                if found != held {
+                    let line = mine.first().or(rows.first().as_ref()).map_or(1, |row| row.line);
+                    let reason = format!(
+                        "{} units have the price of tier {}, which holds {} of {}",
+                        crate::number::trimmed(&found),
+                        self.prices[*at].tier,
+                        crate::number::trimmed(&held),
+                        crate::number::trimmed(&after),
+                    );
+                    return Err((line, reason));
+                }
+                if mine.is_empty() {
+                    continue;
+                }
+                let quantity = self.held(*at, &counter, &after);
+                let billed: BigDecimal = mine.iter().map(|row| &row.billed).sum();
+                let total = self.add(*at, &quantity);
+                total.certain |= !quantity.is_zero();
+                // Where tiers state the same, nobody can see from a row in which it lies.
+                total.billed =
+                    if alike.len() == 1 { total.billed.take().map(|b| b + billed) } else { None };
+            }
+            counter = after;
+        }
+        Ok(())
+    }
+
+    /// How many of the units from one count to another a tier holds. What is below zero lies in
+    /// the first.
+    fn held(&self, price: usize, from: &BigDecimal, until: &BigDecimal) -> BigDecimal {
+        let price = &self.prices[price];
+        let next = self
+            .prices
+            .iter()
+            .find(|next| next.interval == price.interval && next.tier == price.tier + 1);
+        let within = |count: &BigDecimal| {
+            let count =
+                next.map_or(count.clone(), |next| count.clone().min(next.tier_from.clone()));
+            if price.tier == 0 { count } else { count.max(price.tier_from.clone()) }
+        };
+        within(until) - within(from)
     }
 
     /// Whether a tier holds a stretch of units. What is below zero lies in the first.
@@ -226,7 +300,7 @@ mod tests {
                 billed: number("0"),
             })
             .collect();
-        let totals = fill(&prices(), &rows)?;
+        let totals = fill(&prices(), &rows, true)?;
         Ok(totals.iter().map(|t| (t.tier, crate::number::trimmed(&t.exact))).collect())
     }
 

@@ -27,17 +27,25 @@ pub(crate) struct Certificate {
     pub period_start: String,
     pub period_end: String,
     pub zone: String,
-    pub issue_date: String,
     pub policy: String,
-    pub engine_version: u32,
-    pub rate_book: String,
     pub seller: Option<String>,
     pub buyer: Option<String>,
+    pub revisions: Vec<Revision>,
+    pub files: Vec<CertifiedFile>,
+    pub sha256: String,
+}
+
+/// What was billed at one time: by the close, or by an adjustment after it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revision {
+    pub revision: u32,
+    pub issue_date: String,
+    pub engine_version: u32,
+    pub rate_book: String,
     pub books: Vec<String>,
     pub derivations: Vec<String>,
     pub edges: Vec<CertifiedEdge>,
-    pub files: Vec<CertifiedFile>,
-    pub sha256: String,
 }
 
 /// An edge of the certificate.
@@ -93,7 +101,10 @@ impl Folder {
         }
         let folder = Self { root: root.to_owned(), certificate, text, present };
         folder.check_certificate(faults);
-        folder.check_scope(faults);
+        folder.check_revisions(faults);
+        for revision in &folder.certificate.revisions {
+            folder.check_scope(revision, faults);
+        }
         folder.check_files(faults);
         Some(folder)
     }
@@ -108,9 +119,17 @@ impl Folder {
         faults.add(CERTIFICATE, self.certificate_line(needle), reason);
     }
 
-    /// The path of a file below the period.
-    pub fn path(&self, rest: &str) -> String {
-        format!("{}/{rest}", self.certificate.period)
+    /// The path of a file of a revision.
+    pub fn path(&self, revision: &Revision, rest: &str) -> String {
+        match revision.revision {
+            0 => format!("{}/{rest}", self.certificate.period),
+            number => format!("{}/adjustment-{number}/{rest}", self.certificate.period),
+        }
+    }
+
+    /// Whether everybody's files are here.
+    pub fn is_whole(&self) -> bool {
+        self.certificate.seller.is_none() && self.certificate.buyer.is_none()
     }
 
     /// The table of a name in any of its forms.
@@ -143,9 +162,33 @@ impl Folder {
         }
     }
 
+    /// Revisions follow each other, the close first; somebody's own files may lack some.
+    fn check_revisions(&self, faults: &mut Faults) {
+        let numbers: Vec<u32> = self.certificate.revisions.iter().map(|r| r.revision).collect();
+        let follow = |pair: &[u32]| {
+            if self.is_whole() {
+                pair[0].checked_add(1) == Some(pair[1])
+            } else {
+                pair[0] < pair[1]
+            }
+        };
+        if numbers.first() != Some(&0) || !numbers.windows(2).all(follow) {
+            let reason = format!("the revisions {numbers:?} do not follow each other from 0");
+            self.certificate_fault(faults, "\"revisions\"", reason);
+        }
+        for pair in self.certificate.revisions.windows(2) {
+            if pair[1].issue_date < pair[0].issue_date {
+                let reason = format!("revision {} was issued before", pair[1].revision);
+                let needle = format!("\"issue_date\": \"{}\"", pair[1].issue_date);
+                self.certificate_fault(faults, &needle, reason);
+            }
+        }
+    }
+
     /// What the certificate says it is of: everything, or what somebody sells or buys.
-    fn check_scope(&self, faults: &mut Faults) {
-        let Certificate { seller, buyer, edges, books, derivations, .. } = &self.certificate;
+    fn check_scope(&self, revision: &Revision, faults: &mut Faults) {
+        let Certificate { seller, buyer, .. } = &self.certificate;
+        let Revision { edges, books, derivations, .. } = revision;
         let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
         for edge in edges {
             if !fits(seller, &edge.seller) || !fits(buyer, &edge.buyer) {
@@ -232,20 +275,23 @@ impl Folder {
     /// What must be there by the certificate's edges.
     fn expected(&self) -> BTreeMap<String, Form> {
         let mut expected = BTreeMap::new();
-        for edge in &self.certificate.edges {
-            let place = self.path(&format!("{}/{}", edge.seller, edge.buyer));
-            for name in ["invoice.json", "prices.csv", "subscriptions.csv"] {
-                expected.insert(format!("{place}/{name}"), Form::Fixed);
+        for revision in &self.certificate.revisions {
+            for edge in &revision.edges {
+                let place = self.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
+                for name in ["invoice.json", "prices.csv", "subscriptions.csv"] {
+                    expected.insert(format!("{place}/{name}"), Form::Fixed);
+                }
+                for name in ["reconciliation", "daily-rated-usage"] {
+                    expected.insert(format!("{place}/{name}"), Form::Table);
+                }
             }
-            for name in ["reconciliation", "daily-rated-usage"] {
-                expected.insert(format!("{place}/{name}"), Form::Table);
+            for book in &revision.books {
+                expected.insert(self.path(revision, &format!("{book}/ledger.csv")), Form::Fixed);
             }
-        }
-        for book in &self.certificate.books {
-            expected.insert(self.path(&format!("{book}/ledger.csv")), Form::Fixed);
-        }
-        for seller in &self.certificate.derivations {
-            expected.insert(self.path(&format!("{seller}/derivations.csv")), Form::Fixed);
+            for seller in &revision.derivations {
+                let path = self.path(revision, &format!("{seller}/derivations.csv"));
+                expected.insert(path, Form::Fixed);
+            }
         }
         expected
     }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fault::Faults;
-use crate::folder::{CertifiedEdge, Folder, line_of, pretty, read_text};
+use crate::folder::{CertifiedEdge, Folder, Revision, line_of, pretty, read_text};
 use crate::number;
 
 /// The format that is understood.
 const FORMAT: &str = "skyhandel-invoice-1";
+/// The kind of an invoice that gives something back.
+pub(crate) const KIND_CREDIT_NOTE: &str = "credit-note";
 /// The name space of ids that follow from names.
 const NAMESPACE: Uuid = Uuid::from_u128(0x736b_7968_616e_6465_6c00_0000_0000_0001);
 
@@ -22,9 +24,13 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x736b_7968_616e_6465_6c00_0000_0000_000
 #[serde(deny_unknown_fields)]
 pub(crate) struct Invoice {
     pub format: String,
+    pub kind: String,
     pub number: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub preceding: Option<Preceding>,
     pub invoice_id: String,
     pub period: String,
+    pub revision: u32,
     pub period_start: String,
     pub period_end: String,
     pub issue_date: String,
@@ -40,6 +46,14 @@ pub(crate) struct Invoice {
     pub rate_book: String,
     pub engine_version: u32,
     pub by_category: Vec<Category>,
+}
+
+/// The invoice that another one adjusts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Preceding {
+    pub number: String,
+    pub issue_date: String,
 }
 
 /// A party of an invoice.
@@ -87,8 +101,14 @@ pub(crate) fn derived_id(kind: &str, name: &str) -> String {
 
 impl InvoiceFile {
     /// Reads the invoice of an edge and compares it with the certificate.
-    pub fn load(folder: &Folder, certified: &CertifiedEdge, faults: &mut Faults) -> Option<Self> {
-        let path = folder.path(&format!("{}/{}/invoice.json", certified.seller, certified.buyer));
+    pub fn load(
+        folder: &Folder,
+        revision: &Revision,
+        certified: &CertifiedEdge,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let name = format!("{}/{}/invoice.json", certified.seller, certified.buyer);
+        let path = folder.path(revision, &name);
         let text = read_text(&folder.root.join(&path))
             .map_err(|reason| faults.add(&path, None, reason))
             .ok()?;
@@ -99,8 +119,13 @@ impl InvoiceFile {
         if pretty(&file.invoice).as_ref() != Some(&file.text) {
             faults.add(&file.path, None, "is not written in the invoice's form");
         }
-        file.check(folder, certified, faults);
+        file.check(folder, revision, certified, faults);
         Some(file)
+    }
+
+    /// Its number and day of issue.
+    pub fn named(&self) -> (String, String) {
+        (self.invoice.number.clone(), self.invoice.issue_date.clone())
     }
 
     /// A fault at the line of a field.
@@ -113,23 +138,37 @@ impl InvoiceFile {
         faults.same((&self.path, line), field, found, expected);
     }
 
-    fn check(&self, folder: &Folder, certified: &CertifiedEdge, faults: &mut Faults) {
+    fn check(
+        &self,
+        folder: &Folder,
+        revision: &Revision,
+        certified: &CertifiedEdge,
+        faults: &mut Faults,
+    ) {
         let (invoice, certificate) = (&self.invoice, &folder.certificate);
-        let id = format!(
+        let mut id = format!(
             "{}/{}/{}",
             invoice.seller.tenant_id, invoice.buyer.tenant_id, certificate.period
         );
+        if revision.revision > 0 {
+            id.push_str(&format!("/{}", revision.revision));
+        }
+        let number = (invoice.revision.to_string(), revision.revision.to_string());
+        let is_credit = invoice.net.starts_with('-');
+        let kind = if is_credit { KIND_CREDIT_NOTE } else { "invoice" };
         let lines = (invoice.lines.to_string(), certified.lines.to_string());
         let rated = (invoice.rated_lines.to_string(), certified.rated_lines.to_string());
-        let engine = (invoice.engine_version.to_string(), certificate.engine_version.to_string());
+        let engine = (invoice.engine_version.to_string(), revision.engine_version.to_string());
         for (field, found, expected) in [
             ("format", invoice.format.as_str(), FORMAT),
+            ("kind", &invoice.kind, kind),
+            ("revision", &number.0, &number.1),
             ("number", &invoice.number, &certified.invoice),
             ("invoice_id", &invoice.invoice_id, &derived_id("InvoiceId", &id)),
             ("period", &invoice.period, &certificate.period),
             ("period_start", &invoice.period_start, &certificate.period_start),
             ("period_end", &invoice.period_end, &certificate.period_end),
-            ("issue_date", &invoice.issue_date, &certificate.issue_date),
+            ("issue_date", &invoice.issue_date, &revision.issue_date),
             ("due_date", &invoice.due_date, &due(invoice).unwrap_or_default()),
             ("seller", &invoice.seller.key, &certified.seller),
             ("buyer", &invoice.buyer.key, &certified.buyer),
@@ -138,7 +177,7 @@ impl InvoiceFile {
             ("rated_lines", &rated.0, &rated.1),
             ("net", &invoice.net, &certified.net),
             ("rounding", &invoice.rounding, &certified.rounding),
-            ("rate_book", &invoice.rate_book, &certificate.rate_book),
+            ("rate_book", &invoice.rate_book, &revision.rate_book),
             ("engine_version", &engine.0, &engine.1),
         ] {
             self.same(faults, field, found, expected);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::edge::Edge;
 use crate::fault::Faults;
-use crate::folder::Folder;
+use crate::folder::{Folder, Revision};
+use crate::invoice::KIND_CREDIT_NOTE;
 use crate::table::{Row, Table};
 
 const COLUMNS: &[&str] =
@@ -14,9 +15,9 @@ const COLUMNS: &[&str] =
 type Posting = [String; 8];
 
 /// Compares every extract with the invoices.
-pub(crate) fn check(folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
-    for book in &folder.certificate.books {
-        let path = folder.path(&format!("{book}/ledger.csv"));
+pub(crate) fn check(folder: &Folder, revision: &Revision, edges: &[Edge<'_>], faults: &mut Faults) {
+    for book in &revision.books {
+        let path = folder.path(revision, &format!("{book}/ledger.csv"));
         let mut expected: BTreeMap<(String, String), Posting> = BTreeMap::new();
         for edge in edges {
             for posting in postings(edge, book) {
@@ -64,6 +65,8 @@ fn rows(
 /// What an invoice posts in somebody's books: a claim and revenue, a cost and a debt.
 fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
     let invoice = &edge.invoice.invoice;
+    let is_credit = invoice.kind == KIND_CREDIT_NOTE;
+    let reason = if is_credit { "credit note issued" } else { "invoice issued" };
     let mut postings = Vec::new();
     let mut entry = |side: &str, debit: String, credit: String| {
         let amount = invoice.net.trim_start_matches('-').to_owned();
@@ -81,7 +84,7 @@ fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
                 format!("{}/{side}", invoice.invoice_id),
                 invoice.issue_date.clone(),
                 invoice.number.clone(),
-                "invoice issued".to_owned(),
+                reason.to_owned(),
                 account,
                 invoice.currency.clone(),
                 debit,

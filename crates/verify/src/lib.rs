@@ -5,6 +5,7 @@
 //! prices from their sources, documents from their rows.
 //! **Does not own** any repair: it says which file and line is not as it should be.
 
+mod adjustment;
 mod daily;
 mod daily_columns;
 mod derivations;
@@ -25,12 +26,15 @@ mod subscriptions;
 mod table;
 mod used;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 pub use fault::{Fault, Faults};
 
+use adjustment::{Billed, Pair, pair};
+use daily::Scope;
 use edge::Edge;
 use rows::EdgeSeen;
 
@@ -43,7 +47,7 @@ pub struct Report {
     pub certificate: String,
     /// Files that were read.
     pub files: u64,
-    /// Edges, by seller and buyer.
+    /// Edges, by revision, seller and buyer.
     pub edges: Vec<VerifiedEdge>,
     /// What is not as it should be; empty where everything ties out.
     pub faults: Faults,
@@ -52,6 +56,8 @@ pub struct Report {
 /// An edge whose amounts were recomputed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedEdge {
+    /// Zero for the close, counting on for adjustments.
+    pub revision: u32,
     /// The seller's key.
     pub seller: String,
     /// The buyer's key.
@@ -96,19 +102,49 @@ pub fn verify(folder: &Path, workers: usize) -> Report {
 }
 
 fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec<VerifiedEdge> {
-    let certified = &folder.certificate.edges;
+    let adjusted = adjustment::adjusted(folder, faults);
+    let mut billed: HashMap<Pair, Billed> = HashMap::new();
+    let mut verified = Vec::new();
+    for revision in &folder.certificate.revisions {
+        verified.extend(check_revision(
+            folder,
+            revision,
+            (&adjusted, &mut billed),
+            workers,
+            faults,
+        ));
+    }
+    verified
+}
+
+/// Checks what was billed at one time, and goes on with what has been billed on each edge.
+fn check_revision(
+    folder: &folder::Folder,
+    revision: &folder::Revision,
+    (adjusted, billed): (&HashMap<Pair, HashSet<Scope>>, &mut HashMap<Pair, Billed>),
+    workers: usize,
+    faults: &mut Faults,
+) -> Vec<VerifiedEdge> {
+    let certified = &revision.edges;
     let edges: Vec<Edge<'_>> =
-        certified.iter().filter_map(|edge| Edge::load(folder, edge, faults)).collect();
-    check_decimals(folder, faults);
+        certified.iter().filter_map(|edge| Edge::load(folder, revision, edge, faults)).collect();
+    check_decimals(folder, revision, faults);
     series::check_numbers(folder, &edges, faults);
     series::check_parties(&edges, faults);
-    derivations::check(folder, &edges, faults);
-    ledger::check(folder, &edges, faults);
+    derivations::check(folder, revision, &edges, faults);
+    ledger::check(folder, revision, &edges, faults);
     let paths = paths::Paths::of(&edges);
     paths.check(folder, &edges, faults);
-    let seen = in_parallel(workers, &edges, |edge| {
+    let nothing = HashSet::new();
+    let work: Vec<(&Edge<'_>, Mutex<Billed>)> = edges
+        .iter()
+        .map(|edge| (edge, Mutex::new(billed.remove(&pair(edge.certified)).unwrap_or_default())))
+        .collect();
+    let seen = in_parallel(workers, &work, |(edge, billed)| {
         let mut own = Faults::default();
-        let seen = rows::check(edge, folder, &paths, &mut own);
+        let mut billed = billed.lock().unwrap_or_else(PoisonError::into_inner);
+        let adjusted = adjusted.get(&pair(edge.certified)).unwrap_or(&nothing);
+        let seen = rows::check(edge, folder, &paths, (&mut billed, adjusted), &mut own);
         (seen, own)
     });
     let mut verified = Vec::new();
@@ -116,6 +152,7 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
     for (edge, (seen, own)) in edges.iter().zip(seen) {
         faults.append(own);
         verified.push(VerifiedEdge {
+            revision: revision.revision,
             seller: edge.certified.seller.clone(),
             buyer: edge.certified.buyer.clone(),
             invoice: edge.certified.invoice.clone(),
@@ -126,14 +163,20 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
         });
         all_seen.push(seen);
     }
-    quantities::check(folder, &edges, &all_seen, faults);
+    quantities::check(folder, revision, &edges, &all_seen, faults);
+    for (edge, done) in work {
+        billed.insert(
+            pair(edge.certified),
+            done.into_inner().unwrap_or_else(PoisonError::into_inner),
+        );
+    }
     verified
 }
 
 /// The amounts of all files are rounded at one place, if at all.
-fn check_decimals(folder: &folder::Folder, faults: &mut Faults) {
+fn check_decimals(folder: &folder::Folder, revision: &folder::Revision, faults: &mut Faults) {
     let decimals = |edge: &folder::CertifiedEdge| (edge.billing_decimals, edge.pricing_decimals);
-    let mut edges = folder.certificate.edges.iter();
+    let mut edges = revision.edges.iter();
     let Some(first) = edges.next().map(decimals) else { return };
     for edge in edges.filter(|edge| decimals(edge) != first) {
         let needle = format!("\"invoice\": \"{}\"", edge.invoice);
@@ -157,15 +200,12 @@ fn in_parallel<'a, T: Sync, R: Send>(
                     .and_then(|at| items.get(at).map(|item| (at, item)))
                 {
                     let answer = work(item);
-                    answers
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((at, answer));
+                    answers.lock().unwrap_or_else(PoisonError::into_inner).push((at, answer));
                 }
             });
         }
     });
-    let mut answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     answers.sort_by_key(|(at, _)| *at);
     answers.into_iter().map(|(_, answer)| answer).collect()
 }

@@ -67,7 +67,7 @@ impl<'a> Paths<'a> {
                     faults.add(&subscriptions.path, Some(other.line), reason);
                 }
             }
-            let whole = folder.certificate.seller.is_none() && folder.certificate.buyer.is_none();
+            let whole = folder.is_whole();
             if whole && let Err(reason) = leads_to_customer(id, on, edges) {
                 let subscriptions = &edges[on[0]].subscriptions;
                 faults.add(&subscriptions.path, Some(first.line), reason);

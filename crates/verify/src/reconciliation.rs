@@ -12,6 +12,7 @@ use crate::folder::Folder;
 use crate::invoice::derived_id;
 use crate::number;
 use crate::paths::Paths;
+use crate::prices::{MeterPrices, Stated};
 use crate::table::{Row, Table};
 
 const COLUMNS: &[&str] = &[
@@ -76,43 +77,75 @@ pub(crate) struct Bill {
     pub categories: BTreeMap<String, (u64, BigDecimal)>,
 }
 
-/// Compares the file of an edge with the groups of its daily rows.
+/// A line that the file must have.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected<'a> {
+    pub subscription: &'a str,
+    pub meter: &'a MeterPrices,
+    pub tier: usize,
+    /// `new`, or of an adjustment also `reversal` or `adjustment`.
+    pub charge_type: &'static str,
+    pub quantity: BigDecimal,
+    pub money: BigDecimal,
+    pub stated: Stated,
+    pub adjustment: String,
+    /// Whether it changes a line of an earlier invoice.
+    pub changes: bool,
+    /// Whether it cannot be missing.
+    pub certain: bool,
+}
+
+impl Expected<'_> {
+    /// What comes first: lines of a group stand in the order in which they happen.
+    fn place(&self) -> (String, String, usize, bool) {
+        let is_new = self.charge_type == "new";
+        (self.subscription.to_owned(), self.meter.meter.clone(), self.tier, is_new)
+    }
+}
+
+/// The line of a group that is billed for the first time.
+pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
+    let stated = stated_of(group.meter, &group.total, &group.total.exact, &edge.certified.currency);
+    let first = group.total.used.first().map(|at| &group.meter.prices[*at]);
+    let adjustment = first
+        .filter(|price| price.stated == stated)
+        .map_or(AVERAGE, |price| price.adjustment.as_str());
+    Expected {
+        subscription: group.subscription,
+        meter: group.meter,
+        tier: group.total.tier,
+        charge_type: "new",
+        quantity: group.total.quantity.clone(),
+        money: edge.rounded(&group.total.exact),
+        adjustment: adjustment.to_owned(),
+        stated,
+        changes: false,
+        certain: group.total.certain,
+    }
+}
+
+/// Compares the file of an edge with the lines that it must have.
 pub(crate) fn check(
     edge: &Edge<'_>,
     folder: &Folder,
     paths: &Paths<'_>,
-    groups: Vec<Group<'_>>,
+    lines: Vec<Expected<'_>>,
     faults: &mut Faults,
 ) -> Bill {
     let mut bill = Bill::default();
     let Some(path) = folder.table(&edge.place, "reconciliation") else { return bill };
-    let parties = &edge.invoice.invoice;
-    let mut expected: HashMap<String, Group<'_>> = groups
-        .into_iter()
-        .map(|group| {
-            let name = format!(
-                "{}/{}/{}/{}/{}/{}",
-                parties.seller.tenant_id,
-                parties.buyer.tenant_id,
-                folder.certificate.period,
-                group.subscription,
-                group.meter.meter,
-                group.total.tier
-            );
-            (derived_id("InvoiceLineId", &name), group)
-        })
-        .collect();
     let check = Check { edge, folder, paths, path: &path };
+    let mut expected: HashMap<String, Expected<'_>> =
+        lines.into_iter().map(|line| (check.reference(&line), line)).collect();
     if let Err((line, reason)) = check.rows(&mut expected, &mut bill, faults) {
         faults.add(&path, Some(line), reason);
     }
-    let mut missing: Vec<&Group<'_>> =
-        expected.values().filter(|group| group.total.certain).collect();
-    missing.sort_by_key(|group| (group.subscription, &group.meter.meter, group.total.tier));
-    for group in missing {
+    let mut missing: Vec<&Expected<'_>> = expected.values().filter(|line| line.certain).collect();
+    missing.sort_by_key(|line| line.place());
+    for line in missing {
         let reason = format!(
             "has no line for subscription {}, meter {}, tier {}",
-            group.subscription, group.meter.meter, group.total.tier
+            line.subscription, line.meter.meter, line.tier
         );
         faults.add(&path, None, reason);
     }
@@ -129,19 +162,19 @@ struct Check<'a> {
 impl Check<'_> {
     fn rows(
         &self,
-        expected: &mut HashMap<String, Group<'_>>,
+        expected: &mut HashMap<String, Expected<'_>>,
         bill: &mut Bill,
         faults: &mut Faults,
     ) -> Result<(), (u64, String)> {
         let table = Table::open(&self.folder.root.join(self.path), COLUMNS);
         let mut table = table.map_err(|reason| (1, reason))?;
         let mut row = Row::default();
-        let mut before: Option<(String, String, usize)> = None;
+        let mut before: Option<(String, String, usize, bool)> = None;
         while table.next(&mut row)? {
             bill.lines += 1;
             let subtotal = number::parse_money(row.cell(SUBTOTAL), self.edge.decimals);
             bill.net += subtotal.unwrap_or_default();
-            let Some(group) = expected.remove(row.cell(REFERENCE)) else {
+            let Some(line) = expected.remove(row.cell(REFERENCE)) else {
                 let reason = format!(
                     "ReferenceID {} is of no group of daily rows, or has been here before",
                     row.cell(REFERENCE)
@@ -149,40 +182,33 @@ impl Check<'_> {
                 faults.add(self.path, Some(row.line), reason);
                 continue;
             };
-            let key = (group.subscription.to_owned(), group.meter.meter.clone(), group.total.tier);
+            let key = line.place();
             if before.as_ref().is_some_and(|before| *before >= key) {
                 faults.add(self.path, Some(row.line), "does not follow the row before");
             }
             before = Some(key);
-            let money = self.edge.rounded(&group.total.exact);
-            let cells = self.expected(&group, &money, &row);
+            let cells = self.expected(&line, &row);
             for (at, (column, expected)) in COLUMNS.iter().zip(&cells).enumerate() {
                 if row.cell(at) != expected {
                     faults.same((self.path, Some(row.line)), column, row.cell(at), expected);
                 }
             }
-            let category = bill.categories.entry(group.meter.product[1].clone()).or_default();
+            let category = bill.categories.entry(line.meter.product[1].clone()).or_default();
             category.0 += 1;
-            category.1 += money;
+            category.1 += line.money;
         }
         Ok(())
     }
 
-    /// The row of a group.
-    fn expected(&self, group: &Group<'_>, money: &BigDecimal, row: &Row) -> Vec<String> {
+    /// The row of a line.
+    fn expected(&self, line: &Expected<'_>, row: &Row) -> Vec<String> {
         let edge = self.edge;
-        let names = self.paths.names(edge, group.subscription);
+        let names = self.paths.names(edge, line.subscription);
         let subscription = names.subscription;
         let [name, _, _, region, unit, product, product_name, sku, sku_name, publisher] =
-            &group.meter.product;
-        let stated =
-            stated_of(group.meter, &group.total, &group.total.exact, &edge.certified.currency);
-        let first = group.total.used.first().map(|at| &group.meter.prices[*at]);
-        let adjustment = first
-            .filter(|price| price.stated == stated)
-            .map_or(AVERAGE, |price| price.adjustment.as_str());
-        let [unit_price, effective, currency, rate, rate_date] = &stated;
-        let amount = number::money(money, edge.decimals);
+            &line.meter.product;
+        let [unit_price, effective, currency, rate, rate_date] = &line.stated;
+        let amount = number::money(&line.money, edge.decimals);
         let value = |column: &str| -> String {
             let text = match column {
                 "PartnerId" => &names.partner.tenant_id,
@@ -200,17 +226,17 @@ impl Check<'_> {
                 "SkuId" => sku,
                 "SkuName" => sku_name,
                 "PublisherName" => publisher,
-                "ChargeType" => "new",
+                "ChargeType" => line.charge_type,
                 "UnitPrice" => unit_price,
                 "EffectiveUnitPrice" => effective,
                 "PricingCurrency" => currency,
                 "PCToBCExchangeRate" => rate,
                 "PCToBCExchangeRateDate" => rate_date,
-                "PriceAdjustmentDescription" => adjustment,
+                "PriceAdjustmentDescription" => &line.adjustment,
                 "Quantity" => "1",
                 "Subtotal" | "Total" => &amount,
                 "Currency" => &edge.certified.currency,
-                "SubscriptionId" => group.subscription,
+                "SubscriptionId" => line.subscription,
                 "SubscriptionDescription" => &subscription.name,
                 "UnitType" => unit,
                 "BillingFrequency" => "Monthly",
@@ -223,7 +249,7 @@ impl Check<'_> {
             .iter()
             .map(|column| match *column {
                 "TaxTotal" => number::money(&BigDecimal::zero(), edge.decimals),
-                "BillableQuantity" => number::trimmed(&group.total.quantity),
+                "BillableQuantity" => number::trimmed(&line.quantity),
                 "ChargeStartDate" => format!("{month}-01T00:00:00Z"),
                 "ChargeEndDate" => last_day(month),
                 "MeterDescription" => {
@@ -232,25 +258,35 @@ impl Check<'_> {
                         parts.map(String::as_str).filter(|part| !part.is_empty()).collect();
                     format!("{} ({unit})", parts.join(" - "))
                 }
-                "ReferenceID" => self.reference(group),
+                "ReferenceID" => self.reference(line),
+                "AlternateId" if line.changes => derived_id("InvoiceLineId", &self.name(line)),
                 column => value(column),
             })
             .collect()
     }
 
-    fn reference(&self, group: &Group<'_>) -> String {
-        let parties = &self.edge.invoice.invoice;
+    /// The id of a line: that of its group, and in adjustments one of its own.
+    fn reference(&self, line: &Expected<'_>) -> String {
+        let name = self.name(line);
         derived_id(
             "InvoiceLineId",
-            &format!(
-                "{}/{}/{}/{}/{}/{}",
-                parties.seller.tenant_id,
-                parties.buyer.tenant_id,
-                self.folder.certificate.period,
-                group.subscription,
-                group.meter.meter,
-                group.total.tier
-            ),
+            &match self.edge.revision.revision {
+                0 => name,
+                revision => format!("{name}/{revision}/{}", line.charge_type),
+            },
+        )
+    }
+
+    fn name(&self, line: &Expected<'_>) -> String {
+        let parties = &self.edge.invoice.invoice;
+        format!(
+            "{}/{}/{}/{}/{}/{}",
+            parties.seller.tenant_id,
+            parties.buyer.tenant_id,
+            self.folder.certificate.period,
+            line.subscription,
+            line.meter.meter,
+            line.tier
         )
     }
 }

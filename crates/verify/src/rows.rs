@@ -1,14 +1,17 @@
 //! The rows of an edge: each is checked, and together they make the invoice.
 
+use std::collections::HashSet;
+
 use bigdecimal::BigDecimal;
 
-use crate::daily;
+use crate::adjustment::Billed;
+use crate::daily::{self, Scope};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::number;
 use crate::paths::Paths;
-use crate::reconciliation;
+use crate::reconciliation::{self, of_group};
 use crate::used::Usage;
 
 /// What the rows of an edge came to.
@@ -20,11 +23,12 @@ pub(crate) struct EdgeSeen<'a> {
     pub usage: Usage<'a>,
 }
 
-/// Checks every row of an edge.
+/// Checks every row of an edge, and goes on with what has been billed on it.
 pub(crate) fn check<'a>(
     edge: &'a Edge<'a>,
-    folder: &Folder,
+    folder: &'a Folder,
     paths: &'a Paths<'_>,
+    (billed, adjusted): (&mut Billed, &HashSet<Scope>),
     faults: &mut Faults,
 ) -> EdgeSeen<'a> {
     let certified = edge.certified;
@@ -35,8 +39,15 @@ pub(crate) fn check<'a>(
             format!("{} is not a way of rounding", certified.rounding),
         );
     }
-    let daily = daily::check(edge, folder, paths, faults);
-    let bill = reconciliation::check(edge, folder, paths, daily.groups, faults);
+    let (daily, lines) = if edge.revision.revision == 0 {
+        let mut daily = daily::check(edge, folder, paths, adjusted, faults);
+        *billed = Billed::of_close(edge, &mut daily);
+        let lines = daily.groups.iter().map(|group| of_group(edge, group)).collect();
+        (daily, lines)
+    } else {
+        billed.adjust(edge, folder, paths, faults)
+    };
+    let bill = reconciliation::check(edge, folder, paths, lines, faults);
     edge.invoice.check_categories(&bill.categories, edge.decimals, faults);
     let net = number::money(&bill.net, edge.decimals);
     for (what, found, expected) in [

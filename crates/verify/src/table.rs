@@ -25,7 +25,7 @@ const FIRST_LINE_MAX: usize = 1 << 14;
 const MONEY: &[&str] = &["Subtotal", "TaxTotal", "Total"];
 
 /// A row and where it stands.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Row {
     pub line: u64,
     cells: StringRecord,
@@ -35,6 +35,20 @@ impl Row {
     /// The text of a cell, by position.
     pub fn cell(&self, at: usize) -> &str {
         self.cells.get(at).unwrap_or_default()
+    }
+
+    /// The row with other texts in some cells.
+    pub fn with(&self, others: &[(usize, &str)]) -> Self {
+        let other = |at: usize| others.iter().find(|(o, _)| *o == at).map(|(_, text)| *text);
+        let cells = self.cells.iter().enumerate();
+        let cells = cells.map(|(at, cell)| other(at).unwrap_or(cell)).collect();
+        Self { line: self.line, cells }
+    }
+
+    /// Whether all cells but some say the same.
+    pub fn agrees_but(&self, other: &Self, but: &[usize]) -> bool {
+        let cells = self.cells.iter().zip(&other.cells).enumerate();
+        cells.into_iter().all(|(at, (a, b))| a == b || but.contains(&at))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What rows of the daily file say was used, wherever it is billed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bigdecimal::{BigDecimal, Zero};
 use sha2::{Digest, Sha256};
@@ -17,6 +17,28 @@ pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
 pub(crate) struct UsageHash {
     pub by_day: [u8; 16],
     pub by_resource: [u8; 16],
+}
+
+impl UsageHash {
+    /// The hashes of sums: by resource and day, and by resource.
+    pub fn of_sums(
+        by_day: &BTreeMap<Vec<String>, BigDecimal>,
+        by_resource: &BTreeMap<Vec<String>, BigDecimal>,
+    ) -> Self {
+        let all = |sums: &BTreeMap<Vec<String>, BigDecimal>| {
+            let mut whole = Sha256::new();
+            for (key, quantity) in sums.iter().filter(|(_, quantity)| !quantity.is_zero()) {
+                hash(&mut whole, key, "", quantity);
+            }
+            short(whole)
+        };
+        Self { by_day: all(by_day), by_resource: all(by_resource) }
+    }
+}
+
+fn short(hash: Sha256) -> [u8; 16] {
+    let hash: [u8; 32] = hash.finalize().into();
+    std::array::from_fn(|at| hash[at])
 }
 
 /// A row of usage as another edge must have it too.
@@ -93,10 +115,6 @@ impl UsedHash {
     /// The hashes of all rows.
     pub fn finish(mut self) -> UsageHash {
         self.close();
-        let short = |hash: Sha256| {
-            let hash: [u8; 32] = hash.finalize().into();
-            std::array::from_fn(|at| hash[at])
-        };
         UsageHash { by_day: short(self.by_day), by_resource: short(self.by_resource) }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use documents::daily::CHARGE_NEW;
 use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
 use documents::{Billing, Format, Sink, TableBuilder};
-use domain::{AppliedRate, Derivation, invoice_line_id};
+use domain::{AppliedRate, Derivation, LineOf};
 use kernel::{Currency, Error, Money, Result, UnitPrice, Zone, instant_micros};
 use rating::{EdgeIndex, GroupPrice, NodeIndex, RateBook};
 
@@ -78,14 +79,15 @@ impl Lines<'_> {
 
     fn line(&self, table: &mut TableBuilder, group: &KeptGroup) -> Result<()> {
         let edge = &self.book.edges()[self.edge.get()];
-        let (price, adjustment) = self.price(group, edge.currency)?;
-        let id = invoice_line_id(
-            (edge.seller, edge.buyer),
-            self.book.month(),
-            self.book.subscription_id(group.subscription),
-            &self.book.meters()[group.meter.get()],
-            group.tier,
-        );
+        let (price, adjustment) = statement(self.book, self.kept, group, edge.currency)?;
+        let id = LineOf {
+            seller: edge.seller,
+            buyer: edge.buyer,
+            month: self.book.month(),
+            subscription: self.book.subscription_id(group.subscription),
+            meter: &self.book.meters()[group.meter.get()],
+            tier: group.tier,
+        };
         line(
             table,
             &Line {
@@ -96,59 +98,64 @@ impl Lines<'_> {
                 subtotal: group.money,
                 adjustment: &adjustment,
                 billing: billing(&price, edge.currency),
-                reference: &id.to_string(),
+                reference: &id.id().to_string(),
+                charge_type: CHARGE_NEW,
+                alternate: "",
             },
         );
         Ok(())
     }
+}
 
-    /// The price of a group and why it is not the list price. Where there was more than one, the
-    /// average, in the billed currency.
-    fn price(&self, group: &KeptGroup, currency: Currency) -> Result<(GroupPrice, String)> {
-        let node = self.book.nodes(group.subscription)[usize::from(group.position)];
-        let gone = || Error::internal("a group has lost its price");
-        let price = match group.price {
-            PriceRef::Flat => self.book.flat_price(node, group.meter).ok_or_else(gone)?,
-            PriceRef::Stated(at) => self.kept.prices[at as usize],
-            PriceRef::Mixed(at) => {
-                let exact = self.kept.amounts[at as usize];
-                let average = exact.per_unit(group.quantity, AVERAGE_DECIMALS);
-                let average = average.unwrap_or(UnitPrice::ZERO);
-                let one = AppliedRate {
-                    rate: kernel::ExchangeRate::ONE,
-                    day: self.book.month().first_day(),
-                };
-                let price = GroupPrice {
-                    pricing_currency: currency,
-                    rate: one,
-                    unit_price: average,
-                    effective_unit_price: average,
-                };
-                return Ok((price, AVERAGE.to_owned()));
-            }
-        };
-        let at = self.since(node, group, &price).ok_or_else(gone)?;
-        let derivation = self.book.derivation(node, group.meter, at);
-        let adjustment = adjustment(derivation, price.unit_price, price.effective_unit_price);
-        Ok((price, adjustment))
-    }
-
-    /// Since when the price of a group has applied in the month.
-    fn since(&self, node: NodeIndex, group: &KeptGroup, price: &GroupPrice) -> Option<i64> {
-        if matches!(group.price, PriceRef::Flat) {
-            return Some(self.book.period_micros().0);
+/// The price of a group and why it is not the list price. Where there was more than one, the
+/// average, in the billed currency.
+pub(crate) fn statement(
+    book: &RateBook,
+    kept: &KeptGroups,
+    group: &KeptGroup,
+    currency: Currency,
+) -> Result<(GroupPrice, String)> {
+    let node = book.nodes(group.subscription)[usize::from(group.position)];
+    let gone = || Error::internal("a group has lost its price");
+    let price = match group.price {
+        PriceRef::Flat => book.flat_price(node, group.meter).ok_or_else(gone)?,
+        PriceRef::Stated(at) => kept.prices[at as usize],
+        PriceRef::Mixed(at) => {
+            let exact = kept.amounts[at as usize];
+            let average = exact.per_unit(group.quantity, AVERAGE_DECIMALS);
+            let average = average.unwrap_or(UnitPrice::ZERO);
+            let one =
+                AppliedRate { rate: kernel::ExchangeRate::ONE, day: book.month().first_day() };
+            let price = GroupPrice {
+                pricing_currency: currency,
+                rate: one,
+                unit_price: average,
+                effective_unit_price: average,
+            };
+            return Ok((price, AVERAGE.to_owned()));
         }
-        let schedule = self.book.schedule(node, group.meter);
-        let found = schedule.intervals.iter().find(|interval| {
-            let tiers = interval.price.as_ref().map(|price| price.tiers.as_slice());
-            let tier = tiers.ok().and_then(|tiers| tiers.get(usize::from(group.tier)));
-            tier.is_some_and(|tier| {
-                (tier.unit_price, tier.effective_unit_price)
-                    == (price.unit_price, price.effective_unit_price)
-            })
-        });
-        found.map(|interval| interval.from)
+    };
+    let at = since(book, node, group, &price).ok_or_else(gone)?;
+    let derivation = book.derivation(node, group.meter, at);
+    let adjustment = adjustment(derivation, price.unit_price, price.effective_unit_price);
+    Ok((price, adjustment))
+}
+
+/// Since when the price of a group has applied in the month.
+fn since(book: &RateBook, node: NodeIndex, group: &KeptGroup, price: &GroupPrice) -> Option<i64> {
+    if matches!(group.price, PriceRef::Flat) {
+        return Some(book.period_micros().0);
     }
+    let schedule = book.schedule(node, group.meter);
+    let found = schedule.intervals.iter().find(|interval| {
+        let tiers = interval.price.as_ref().map(|price| price.tiers.as_slice());
+        let tier = tiers.ok().and_then(|tiers| tiers.get(usize::from(group.tier)));
+        tier.is_some_and(|tier| {
+            (tier.unit_price, tier.effective_unit_price)
+                == (price.unit_price, price.effective_unit_price)
+        })
+    });
+    found.map(|interval| interval.from)
 }
 
 /// Why a price is not the list price, in the form of Partner Center: a list of one text.

@@ -1,6 +1,6 @@
 //! Finding the line that is to be explained.
 
-use domain::invoice_line_id;
+use domain::LineOf;
 use kernel::{Error, InvoiceLineId, Month, Result};
 use rating::EdgeIndex;
 use store::InvoiceRow;
@@ -83,13 +83,15 @@ pub(super) fn referenced(frozen: &Frozen, reference: InvoiceLineId) -> Result<Op
 pub(super) fn line_id(frozen: &Frozen, edge: EdgeIndex, group: &FrozenGroup) -> InvoiceLineId {
     let book = &frozen.book;
     let edge = &book.edges()[edge.get()];
-    invoice_line_id(
-        (edge.seller, edge.buyer),
-        book.month(),
-        book.subscription_id(group.subscription),
-        &book.meters()[group.meter.get()],
-        group.tier,
-    )
+    LineOf {
+        seller: edge.seller,
+        buyer: edge.buyer,
+        month: book.month(),
+        subscription: book.subscription_id(group.subscription),
+        meter: &book.meters()[group.meter.get()],
+        tier: group.tier,
+    }
+    .id()
 }
 
 /// The closed month that has a line.

@@ -1,10 +1,8 @@
 //! The usage behind a line: rated again, record by record.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Schema};
 use kernel::{Error, Quantity, Result, micros_instant};
 use lake::usage::{Columns, UsageDetails};
 use rating::{
@@ -14,7 +12,7 @@ use rating::{
 
 use super::find::Found;
 use super::{Explainer, UsedUnits};
-use crate::frozen::{Decimals, Lines, Scopes, dictionary, times};
+use crate::frozen::{Decimals, Lines, Scopes, dictionary, times, without_runs};
 
 /// A record of the line's subscription and meter.
 struct Record {
@@ -47,21 +45,6 @@ impl Output for Rated {
         self.lines.push(batch);
         Ok(())
     }
-}
-
-/// The batch as it would be read from a file: a value for each row.
-fn without_runs(batch: &RecordBatch) -> Result<RecordBatch> {
-    let wrong = |error: arrow_schema::ArrowError| Error::internal(error.to_string());
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let plain = match field.data_type() {
-            DataType::RunEndEncoded(_, values) => values.data_type().clone(),
-            other => other.clone(),
-        };
-        columns.push(arrow_cast::cast(column, &plain).map_err(wrong)?);
-        fields.push(field.as_ref().clone().with_data_type(plain));
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(wrong)
 }
 
 /// Units of a tier, and how many of them each price has.

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use documents::certificate::{Certificate, CertifiedEdge, CertifiedFile, FORMAT};
+use documents::certificate::{
+    Certificate, CertifiedEdge, CertifiedFile, CertifiedRevision, FORMAT,
+};
 use kernel::{Error, OrganisationId, Result};
+use rating::RateBook;
 use sha2::{Digest, Sha256};
+use store::CloseRow;
 
 use super::daily::Decimal;
 use super::{ExportOptions, Frozen, WantedEdge};
@@ -13,29 +17,67 @@ use crate::naming::Naming;
 use crate::partitions::in_parallel;
 use crate::sheets;
 
-/// What the certificate says besides the frozen facts.
+/// What was written of one revision.
 pub(super) struct Written<'a> {
-    pub options: &'a ExportOptions,
+    pub close: &'a CloseRow,
+    pub book: &'a RateBook,
+    pub naming: &'a Naming<'a>,
+    pub with_derivations: bool,
     pub wanted: &'a [WantedEdge<'a>],
     pub rounding_lines: &'a [u64],
-    pub decimals: Decimal,
+    /// Of each wanted edge.
+    pub decimals: Vec<Decimal>,
     pub books: &'a BTreeSet<OrganisationId>,
+}
+
+impl Written<'_> {
+    /// The revision as a certificate states it.
+    pub fn certified(&self) -> CertifiedRevision {
+        let mut sellers: Vec<String> =
+            self.wanted.iter().map(|edge| edge.seller.to_owned()).collect();
+        sellers.dedup();
+        let mut books: Vec<String> =
+            self.books.iter().map(|id| self.naming.key(*id).to_owned()).collect();
+        books.sort();
+        CertifiedRevision {
+            revision: self.close.revision,
+            issue_date: self.close.issue_on.to_string(),
+            engine_version: self.close.engine_version,
+            rate_book: self.close.rate_book.clone(),
+            books,
+            derivations: if self.with_derivations { sellers } else { Vec::new() },
+            edges: self.edges(),
+        }
+    }
+
+    fn edges(&self) -> Vec<CertifiedEdge> {
+        let edges = self.wanted.iter().zip(self.rounding_lines).zip(&self.decimals);
+        edges
+            .map(|((edge, rounding_lines), decimals)| CertifiedEdge {
+                seller: edge.seller.to_owned(),
+                buyer: edge.buyer.to_owned(),
+                invoice: edge.invoice.number.clone(),
+                currency: edge.invoice.net.currency().to_string(),
+                rounding: self.book.edges()[edge.edge.get()].rounding.to_string(),
+                net: edge.invoice.net.digits(),
+                lines: edge.invoice.invoice_lines,
+                rated_lines: edge.invoice.rated_lines,
+                rounding_lines: *rounding_lines,
+                billing_decimals: decimals.billing,
+                pricing_decimals: decimals.pricing,
+            })
+            .collect()
+    }
 }
 
 /// Writes the certificate over everything that lies in a folder; says how many files that is.
 pub(super) fn write(
     frozen: &Frozen,
-    naming: &Naming<'_>,
-    written: &Written<'_>,
+    options: &ExportOptions,
+    revisions: Vec<CertifiedRevision>,
     to: &Path,
 ) -> Result<u64> {
     let period = frozen.close.month.in_zone(&frozen.known.programme.zone);
-    let mut sellers: Vec<String> =
-        written.wanted.iter().map(|edge| edge.seller.to_owned()).collect();
-    sellers.dedup();
-    let mut books: Vec<String> =
-        written.books.iter().map(|id| naming.key(*id).to_owned()).collect();
-    books.sort();
     let mut certificate = Certificate {
         format: FORMAT.to_owned(),
         programme: frozen.known.programme.name.clone(),
@@ -43,15 +85,10 @@ pub(super) fn write(
         period_start: period.start().to_string(),
         period_end: period.end().to_string(),
         zone: frozen.known.programme.zone.to_string(),
-        issue_date: frozen.close.issue_on.to_string(),
         policy: "exact".to_owned(),
-        engine_version: frozen.close.engine_version,
-        rate_book: frozen.close.rate_book.clone(),
-        seller: written.options.seller.clone(),
-        buyer: written.options.buyer.clone(),
-        books,
-        derivations: if written.options.buyer.is_none() { sellers } else { Vec::new() },
-        edges: edges(frozen, written),
+        seller: options.seller.clone(),
+        buyer: options.buyer.clone(),
+        revisions,
         files: files(to)?,
         sha256: String::new(),
     };
@@ -66,25 +103,6 @@ fn json(certificate: &Certificate) -> Result<Vec<u8>> {
         .map_err(|error| Error::internal(error.to_string()))?;
     json.push(b'\n');
     Ok(json)
-}
-
-fn edges(frozen: &Frozen, written: &Written<'_>) -> Vec<CertifiedEdge> {
-    let edges = written.wanted.iter().zip(written.rounding_lines);
-    edges
-        .map(|(edge, rounding_lines)| CertifiedEdge {
-            seller: edge.seller.to_owned(),
-            buyer: edge.buyer.to_owned(),
-            invoice: edge.invoice.number.clone(),
-            currency: edge.invoice.net.currency().to_string(),
-            rounding: frozen.book.edges()[edge.edge.get()].rounding.to_string(),
-            net: edge.invoice.net.digits(),
-            lines: edge.invoice.invoice_lines,
-            rated_lines: edge.invoice.rated_lines,
-            rounding_lines: *rounding_lines,
-            billing_decimals: written.decimals.billing,
-            pricing_decimals: written.decimals.pricing,
-        })
-        .collect()
 }
 
 /// Every file below a folder, by path.

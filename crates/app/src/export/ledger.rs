@@ -4,30 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kernel::{Error, InvoiceId, Money, OrganisationId, Result};
+use store::LedgerRow;
 
+use super::WantedEdge;
 use super::price_lists::Table;
-use super::{Frozen, WantedEdge};
 use crate::naming::Naming;
 
 /// The columns of `ledger.csv`.
 const COLUMNS: [&str; 8] =
     ["EntryId", "PostedOn", "InvoiceNumber", "Reason", "Account", "Currency", "Debit", "Credit"];
 
-/// Writes one file an organisation, in its own folder.
+/// Writes one file an organisation, in its own folder of some place.
 pub(super) fn write(
-    frozen: &Frozen,
+    postings: &[LedgerRow],
     naming: &Naming<'_>,
     wanted: &[WantedEdge<'_>],
     books: &BTreeSet<OrganisationId>,
-    to: &Path,
+    place: &Path,
 ) -> Result<()> {
     let numbers: BTreeMap<InvoiceId, &str> =
         wanted.iter().map(|edge| (edge.invoice.id, edge.invoice.number.as_str())).collect();
     for book in books {
-        let folder = to.join(frozen.close.month.to_string()).join(naming.key(*book));
+        let folder = place.join(naming.key(*book));
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let mut table = Table::create(&folder.join("ledger.csv"), &COLUMNS)?;
-        for row in frozen.postings.iter().filter(|row| row.book == *book) {
+        for row in postings.iter().filter(|row| row.book == *book) {
             let Some(number) = numbers.get(&row.invoice) else { continue };
             let (debit, credit) = sides(row.amount)?;
             table.row(&[

@@ -7,7 +7,7 @@ use std::path::Path;
 use domain::{Derivation, Tiers};
 use kernel::{Currency, Error, Percent, Result, UnitPrice, Zone, micros_instant};
 use rating::{
-    Derived, EdgeIndex, Interval, MeterIndex, NodeIndex, Origin, Price, SubscriptionIndex,
+    Derived, EdgeIndex, Interval, MeterIndex, NodeIndex, Origin, Price, RateBook, SubscriptionIndex,
 };
 
 use super::{Frozen, WantedEdge};
@@ -81,15 +81,22 @@ const DERIVATIONS: [&str; 21] = [
 
 /// How many digits prices have before and behind the point.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PriceDigits {
+pub(crate) struct PriceDigits {
     pub whole: u8,
     pub decimals: u8,
 }
 
+impl PriceDigits {
+    /// The more digits of two.
+    pub fn max(self, other: Self) -> Self {
+        Self { whole: self.whole.max(other.whole), decimals: self.decimals.max(other.decimals) }
+    }
+}
+
 /// Which prices each edge used.
-pub(super) struct PriceLists<'a> {
-    frozen: &'a Frozen,
-    naming: &'a Naming<'a>,
+pub(crate) struct PriceLists<'a> {
+    pub book: &'a RateBook,
+    pub naming: &'a Naming<'a>,
     edges: BTreeMap<EdgeIndex, EdgeLists>,
 }
 
@@ -112,26 +119,33 @@ impl EdgeLists {
 }
 
 impl<'a> PriceLists<'a> {
-    /// Finds the prices that frozen groups were billed by.
-    pub fn of(frozen: &'a Frozen, naming: &'a Naming<'a>) -> Result<Self> {
-        let book = &frozen.book;
-        let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
+    /// Finds the prices that the groups of a close were billed by.
+    pub fn of_frozen(frozen: &'a Frozen, naming: &'a Naming<'a>) -> Result<Self> {
+        let mut runs = Vec::new();
         for partition in 0..frozen.usage.partitioning.len() {
             let name = format!("{}/rated-lines/{}", frozen.close.month, groups_name(partition));
-            let groups = read_groups(&frozen.document(&name)?, book)?;
-            for run in
-                groups.chunk_by(|a, b| (a.subscription, a.meter) == (b.subscription, b.meter))
-            {
-                let Some(first) = run.first() else { continue };
-                let (subscription, path) = (first.subscription, book.path(first.subscription));
-                let nodes = book.nodes(subscription);
-                for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
-                    let lists = edges.entry(*edge).or_default();
-                    lists.subscriptions.insert(subscription, *node);
-                    lists.used.entry((*node, first.meter)).or_insert(subscription);
-                    if let Some(above) = at.checked_sub(1) {
-                        lists.sources.entry(*node).or_insert((path[above], nodes[above]));
-                    }
+            let groups = read_groups(&frozen.document(&name)?, &frozen.book)?;
+            runs.extend(groups.iter().map(|group| (group.subscription, group.meter)));
+            runs.dedup();
+        }
+        Ok(Self::of(&frozen.book, naming, runs))
+    }
+
+    /// The prices of some subscriptions and meters.
+    pub fn of(
+        book: &'a RateBook,
+        naming: &'a Naming<'a>,
+        runs: impl IntoIterator<Item = (SubscriptionIndex, MeterIndex)>,
+    ) -> Self {
+        let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
+        for (subscription, meter) in runs {
+            let (path, nodes) = (book.path(subscription), book.nodes(subscription));
+            for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
+                let lists = edges.entry(*edge).or_default();
+                lists.subscriptions.insert(subscription, *node);
+                lists.used.entry((*node, meter)).or_insert(subscription);
+                if let Some(above) = at.checked_sub(1) {
+                    lists.sources.entry(*node).or_insert((path[above], nodes[above]));
                 }
             }
         }
@@ -139,7 +153,7 @@ impl<'a> PriceLists<'a> {
             let nodes: BTreeSet<NodeIndex> = lists.subscriptions.values().copied().collect();
             lists.nodes = nodes.into_iter().collect();
         }
-        Ok(Self { frozen, naming, edges })
+        Self { book, naming, edges }
     }
 
     /// How long effective prices are.
@@ -161,7 +175,7 @@ impl<'a> PriceLists<'a> {
 
     /// The prices of a meter over the month.
     fn priced(&self, node: NodeIndex, meter: MeterIndex) -> Vec<(i64, i64, Price)> {
-        let schedule = self.frozen.book.schedule(node, meter);
+        let schedule = self.book.schedule(node, meter);
         let priced = |interval: &Interval| {
             interval.price.clone().ok().map(|price| (interval.from, interval.until, price))
         };
@@ -179,7 +193,7 @@ impl<'a> PriceLists<'a> {
                 let exchange_date = exchange_date(&price, edge.invoice.net.currency());
                 for (at, tier) in price.tiers.iter().enumerate() {
                     let adjustment = adjustment(
-                        self.frozen.book.derivation(*node, *meter, from),
+                        self.book.derivation(*node, *meter, from),
                         tier.unit_price,
                         tier.effective_unit_price,
                     );
@@ -230,10 +244,10 @@ impl<'a> PriceLists<'a> {
     }
 
     /// Writes how each seller made its prices: one file a seller, in its own folder.
-    pub fn write_derivations(&self, wanted: &[WantedEdge<'_>], to: &Path) -> Result<()> {
+    pub fn write_derivations(&self, wanted: &[WantedEdge<'_>], place: &Path) -> Result<()> {
         for edges in wanted.chunk_by(|a, b| a.seller == b.seller) {
             let Some(seller) = edges.first().map(|edge| edge.seller) else { continue };
-            let folder = to.join(self.frozen.close.month.to_string()).join(seller);
+            let folder = place.join(seller);
             let mut table = Table::create(&folder.join("derivations.csv"), &DERIVATIONS)?;
             for edge in edges {
                 if let Some(lists) = self.edges.get(&edge.edge) {
@@ -251,7 +265,7 @@ impl<'a> PriceLists<'a> {
         lists: &EdgeLists,
         table: &mut Table,
     ) -> Result<()> {
-        let book = &self.frozen.book;
+        let book = self.book;
         for (node, meter) in lists.used.keys() {
             for (from, until, price) in self.priced(*node, *meter) {
                 let derived = book.derived(*node, *meter, from);
@@ -304,7 +318,7 @@ impl<'a> PriceLists<'a> {
                 let Some((edge, above)) = lists.sources.get(&node) else {
                     return Default::default();
                 };
-                let seller = self.frozen.book.edges()[edge.get()].seller;
+                let seller = self.book.edges()[edge.get()].seller;
                 let number = self.edges.get(edge).map_or_else(String::new, |l| l.number(*above));
                 (format!("bought from {}", self.naming.key(seller)), number)
             }

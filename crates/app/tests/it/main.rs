@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accountant;
+mod adjusted;
 mod bad_input;
 mod determinism;
 mod imports;

@@ -2,7 +2,7 @@
 
 use app::Ctx;
 use app::invoices::{self, InvoiceFilter};
-use documents::invoice::InvoiceDocument;
+use documents::invoice::{InvoiceDocument, KIND_CREDIT_NOTE, KIND_INVOICE};
 use kernel::Result;
 use serde::Serialize;
 use store::InvoiceRow;
@@ -14,7 +14,9 @@ use crate::output::{Output, table};
 #[derive(Serialize)]
 pub struct InvoiceJson {
     invoice: String,
+    kind: &'static str,
     period: String,
+    revision: u32,
     seller: String,
     buyer: String,
     currency: String,
@@ -29,7 +31,9 @@ impl InvoiceJson {
     pub fn of(row: &InvoiceRow, seller: &str, buyer: &str) -> Self {
         Self {
             invoice: row.number.clone(),
+            kind: if row.net.minor() < 0 { KIND_CREDIT_NOTE } else { KIND_INVOICE },
             period: row.month.to_string(),
+            revision: row.revision,
             seller: seller.to_owned(),
             buyer: buyer.to_owned(),
             currency: row.net.currency().to_string(),
@@ -72,6 +76,7 @@ pub fn rows(invoices: &[InvoiceJson]) -> String {
         .map(|invoice| {
             vec![
                 invoice.invoice.clone(),
+                invoice.kind.to_owned(),
                 invoice.period.clone(),
                 invoice.seller.clone(),
                 invoice.buyer.clone(),
@@ -83,9 +88,10 @@ pub fn rows(invoices: &[InvoiceJson]) -> String {
             ]
         })
         .collect();
-    let headers =
-        ["invoice", "period", "seller", "buyer", "net", "currency", "lines", "issued", "due"];
-    table(&headers, &[4, 6], &rows)
+    let headers = [
+        "number", "kind", "period", "seller", "buyer", "net", "currency", "lines", "issued", "due",
+    ];
+    table(&headers, &[5, 7], &rows)
 }
 
 async fn show(ctx: Ctx<'_>, args: &ShowInvoiceArgs, output: Output) -> Result<()> {
@@ -109,8 +115,12 @@ fn describe(invoice: &InvoiceDocument) -> String {
         .collect();
     rows.push(vec!["total".to_owned(), invoice.lines.to_string(), invoice.net.clone()]);
     let currency = format!("net {}", invoice.currency);
+    let name = if invoice.kind == KIND_CREDIT_NOTE { "Credit note" } else { "Invoice" };
+    let adjusts = invoice.preceding.as_ref().map_or_else(String::new, |preceding| {
+        format!(", adjusts {} of {}", preceding.number, preceding.issue_date)
+    });
     [
-        format!("Invoice {} for {}", invoice.number, invoice.period),
+        format!("{name} {} for {}{adjusts}", invoice.number, invoice.period),
         format!("Seller:  {}", party(&invoice.seller)),
         format!("Buyer:   {}", party(&invoice.buyer)),
         format!("Issued:  {}, due {}", invoice.issue_date, invoice.due_date),

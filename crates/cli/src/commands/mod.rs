@@ -1,5 +1,6 @@
 //! One file a command: call the operation, print what it did.
 
+pub mod adjust;
 pub mod apply;
 pub mod bench;
 pub mod close;

@@ -26,6 +26,7 @@ struct VerifiedJson {
 
 #[derive(Serialize)]
 struct EdgeJson {
+    revision: u32,
     seller: String,
     buyer: String,
     currency: String,
@@ -71,9 +72,10 @@ pub fn verdict(report: &Report) -> &'static str {
 pub fn describe(folder: &Path, report: &Report) -> String {
     let mut lines = Vec::new();
     if !report.edges.is_empty() {
-        let headers = ["seller", "buyer", "invoice", "net", "currency", "lines", "rated lines"];
+        let headers =
+            ["seller", "buyer", "of", "invoice", "net", "currency", "lines", "rated lines"];
         let rows: Vec<Vec<String>> = report.edges.iter().map(row).collect();
-        lines.push(table(&headers, &[3, 5, 6], &rows));
+        lines.push(table(&headers, &[4, 6, 7], &rows));
         lines.push(String::new());
     }
     lines.extend(report.faults.listed().iter().map(ToString::to_string));
@@ -93,13 +95,15 @@ pub fn describe(folder: &Path, report: &Report) -> String {
 }
 
 fn row(edge: &VerifiedEdge) -> Vec<String> {
-    let VerifiedEdge { seller, buyer, invoice, currency, net, rated_lines, lines } = edge;
+    let VerifiedEdge { revision, seller, buyer, invoice, currency, net, rated_lines, lines } = edge;
+    let of = if *revision == 0 { "close".to_owned() } else { format!("adjustment {revision}") };
     let (lines, rated_lines) = (lines.to_string(), rated_lines.to_string());
-    [seller, buyer, invoice, net, currency, &lines, &rated_lines].map(String::clone).to_vec()
+    [seller, buyer, &of, invoice, net, currency, &lines, &rated_lines].map(String::clone).to_vec()
 }
 
 fn edge(edge: &VerifiedEdge) -> EdgeJson {
     EdgeJson {
+        revision: edge.revision,
         seller: edge.seller.clone(),
         buyer: edge.buyer.clone(),
         currency: edge.currency.clone(),

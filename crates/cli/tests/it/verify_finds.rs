@@ -11,9 +11,10 @@ use testkit::{Cells, World, contents, fixtures};
 use verify::{Report, verify};
 
 /// An export with everything that a folder can have: four edges, three currencies, tiers, a price
-/// that changes, averages, residues, negative usage, a text with a comma.
+/// that changes, averages, residues, negative usage, a text with a comma; and two adjustments, with
+/// late usage, corrections, prices that move and a credit note.
 fn export() -> (World, PathBuf) {
-    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
     let programme = format!(
         "{}\n[[subscription]]\nid = \"11111111-2222-4333-8444-666666666666\"\n\
          name = \"Dhow, spare\"\noffer = \"plan\"\npath = [\"cloud\", \"tokyo\", \"gulf\", \
@@ -48,6 +49,30 @@ fn export() -> (World, PathBuf) {
                   resource_uri,resource_location,tags\n";
     world.usage("more.csv", format!("{header}{}", rows.concat())).unwrap();
     world.close("2026-01", 1).unwrap();
+    let late = |rows: &[(&str, &str, &str, u32, &str)]| -> String {
+        let rows = rows.iter().map(|(event, corrects, meter, day, quantity)| {
+            format!(
+                "{event},{corrects},11111111-2222-4333-8444-666666666666,{meter},\
+                 2026-01-{day:02}T00:00:00Z,2026-01-{day:02}T06:00:00Z,{quantity},1 Hour,\
+                 /vm/{},east,\"a,b\"\n",
+                if corrects.is_empty() { event } else { corrects }
+            )
+        });
+        let header = "event_id,corrects_event_id,subscription_id,meter_id,usage_start,usage_end,\
+                      quantity,unit,resource_uri,resource_location,tags\n";
+        std::iter::once(header.to_owned()).chain(rows).collect()
+    };
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    let storage = "aaaaaaaa-0000-4000-8000-000000000001";
+    let first =
+        [("g1", "", storage, 12, "20"), ("g2", "", "m2", 1, "3"), ("g3", "f4", "m3", 8, "11")];
+    world.usage("late-1.csv", late(&first)).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    world.go_to("2026-02-20T09:00:00Z").unwrap();
+    let second =
+        [("h1", "f1", "m2", 5, "20"), ("h2", "", "m3", 3, "-12.5"), ("h3", "g1", storage, 12, "0")];
+    world.usage("late-2.csv", late(&second)).unwrap();
+    world.adjust("2026-01", 1).unwrap();
     let folder = world.export("2026-01", "out", Format::Csv).unwrap();
     assert!(verify(&folder, 1).passes(), "{:#?}", verify(&folder, 1).faults);
     (world, folder)
@@ -277,9 +302,9 @@ fn a_ledger_or_derivations_cannot_be_left_out() {
         changed.files.retain(|file| file.path != name);
         let key = name.split('/').nth(1).unwrap();
         if name.contains("ledger") {
-            changed.books.retain(|book| book != key);
+            changed.revisions[0].books.retain(|book| book != key);
         } else {
-            changed.derivations.retain(|seller| seller != key);
+            changed.revisions[0].derivations.retain(|seller| seller != key);
         }
         std::fs::write(&path, serde_json::to_string_pretty(&changed).unwrap() + "\n").unwrap();
         refit(&folder);

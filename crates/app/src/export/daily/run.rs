@@ -12,7 +12,6 @@ use kernel::{
 };
 use rating::{Charge, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
 
-use super::Pass;
 use super::records::Records;
 use super::tables::{OpenTable, Tables};
 use crate::close::billing;
@@ -135,22 +134,19 @@ fn lost() -> Error {
 
 impl Run {
     /// Begins the rows of a subscription and meter on every wanted edge.
-    pub fn begin(
-        pass: &Pass<'_>,
-        scope: (SubscriptionIndex, MeterIndex),
-        tables: &mut Tables<'_>,
-    ) -> Result<Self> {
-        let book = &pass.frozen.book;
+    pub fn begin(scope: (SubscriptionIndex, MeterIndex), tables: &mut Tables<'_>) -> Result<Self> {
+        let files = tables.files;
+        let book = files.book;
         let (subscription, meter) = scope;
         let path = book.path(subscription);
-        let wanted = |at: usize| path.iter().any(|edge| pass.chosen.get(edge) == Some(&at));
+        let wanted = |at: usize| path.iter().any(|edge| files.chosen.get(edge) == Some(&at));
         tables.end_others(wanted)?;
         let mut edges = Vec::new();
         for (position, edge) in path.iter().enumerate() {
-            let Some(at) = pass.chosen.get(edge) else { continue };
+            let Some(at) = files.chosen.get(edge) else { continue };
             let mut open = tables.take(*at)?;
-            daily::subscription(&mut open.table, &pass.naming.rows_of(subscription, *edge));
-            daily::meter(&mut open.table, &pass.naming.product(subscription, meter));
+            daily::subscription(&mut open.table, &files.naming.rows_of(subscription, *edge));
+            daily::meter(&mut open.table, &files.naming.product(subscription, meter));
             daily::charge_type(&mut open.table, CHARGE_NEW);
             edges.push(RunEdge {
                 open,
@@ -170,14 +166,14 @@ impl Run {
         let (details, entitlement) = (records.details(row), records.entitlement(row));
         for RunEdge { open, .. } in &mut self.edges {
             daily::resource(&mut open.table, &details);
-            let name = || tables.pass.naming.entitlement(entitlement.text);
+            let name = || tables.files.naming.entitlement(entitlement.text);
             daily::entitlement(&mut open.table, entitlement, name);
         }
     }
 
     /// Takes a line in on every wanted edge.
     pub fn line(&mut self, tables: &Tables<'_>, line: &Line<'_>) -> Result<()> {
-        let zone = &tables.pass.frozen.known.programme.zone;
+        let zone = tables.files.zone;
         let date = self.day.date_of(line.start, zone);
         self.edges.iter_mut().try_for_each(|edge| edge.line(line, date))
     }

@@ -11,14 +11,14 @@ use arrow_array::RecordBatch;
 use documents::{Sink, TableBuilder, daily};
 use kernel::{Error, Result};
 
-use super::Pass;
+use super::DailyFiles;
 use crate::groups::LINE_ROWS;
 
 /// Rows that are handed to a file at once.
 const ROWS_AT_ONCE: usize = LINE_ROWS / 2;
 
 /// The files that several partitions write to.
-pub(super) struct Files {
+pub(super) struct Turns {
     state: Mutex<State>,
     changed: Condvar,
     sinks: BTreeMap<usize, Mutex<Option<Sink>>>,
@@ -35,7 +35,7 @@ fn gone<T>(_: T) -> Error {
     Error::internal("another worker has stopped unexpectedly")
 }
 
-impl Files {
+impl Turns {
     /// No file yet of these wanted edges.
     pub fn new(shared: &[usize]) -> Self {
         let turns = shared.iter().map(|at| (*at, 0)).collect();
@@ -87,8 +87,8 @@ impl Files {
 
 /// The tables of a partition, one an edge.
 pub(super) struct Tables<'a> {
-    pub pass: &'a Pass<'a>,
-    files: &'a Files,
+    pub files: &'a DailyFiles<'a>,
+    turns: &'a Turns,
     /// By wanted edge.
     open: BTreeMap<usize, OpenTable>,
     /// Rows that make up for rounding, by wanted edge.
@@ -111,14 +111,14 @@ enum RowsGo {
 }
 
 impl OpenTable {
-    fn new(pass: &Pass<'_>, at: usize, is_shared: bool) -> Result<Self> {
-        let mut table = TableBuilder::new(&pass.layout);
-        let (start, end) = pass.frozen.book.period_micros();
-        daily::begin(&mut table, &pass.wanted[at].invoice.number, start, end);
+    fn new(files: &DailyFiles<'_>, at: usize, is_shared: bool) -> Result<Self> {
+        let mut table = TableBuilder::new(&files.layout);
+        let (start, end) = files.book.period_micros();
+        daily::begin(&mut table, files.files[at].invoice_number, start, end);
         let rows_go = if is_shared {
             RowsGo::Later(Vec::new())
         } else {
-            RowsGo::Straight(Box::new(pass.create(at)?))
+            RowsGo::Straight(Box::new(files.create(at)?))
         };
         Ok(Self { at, table, rows_go, rounding: 0 })
     }
@@ -137,24 +137,24 @@ impl OpenTable {
     }
 }
 
-impl Pass<'_> {
+impl DailyFiles<'_> {
     fn create(&self, at: usize) -> Result<Sink> {
         let name = format!("daily-rated-usage.{}", self.format.extension());
-        Sink::create(&self.wanted[at].folder.join(name), self.format, &self.layout)
+        Sink::create(&self.files[at].folder.join(name), self.format, &self.layout)
     }
 }
 
 impl<'a> Tables<'a> {
     /// No table yet.
-    pub const fn new(pass: &'a Pass<'a>, files: &'a Files) -> Self {
-        Self { pass, files, open: BTreeMap::new(), rounding: BTreeMap::new() }
+    pub const fn new(files: &'a DailyFiles<'a>, turns: &'a Turns) -> Self {
+        Self { files, turns, open: BTreeMap::new(), rounding: BTreeMap::new() }
     }
 
     /// Takes the table of a wanted edge out, to be filled and put back.
     pub fn take(&mut self, at: usize) -> Result<OpenTable> {
         match self.open.remove(&at) {
             Some(open) => Ok(open),
-            None => OpenTable::new(self.pass, at, self.files.sinks.contains_key(&at)),
+            None => OpenTable::new(self.files, at, self.turns.sinks.contains_key(&at)),
         }
     }
 
@@ -186,13 +186,13 @@ impl<'a> Tables<'a> {
     }
 
     fn append(&self, at: usize, batches: &[RecordBatch]) -> Result<()> {
-        let Some(sink) = self.files.sinks.get(&at).filter(|_| !batches.is_empty()) else {
+        let Some(sink) = self.turns.sinks.get(&at).filter(|_| !batches.is_empty()) else {
             return Ok(());
         };
         let mut sink = sink.lock().map_err(gone)?;
         let sink = match &mut *sink {
             Some(sink) => sink,
-            none => none.insert(self.pass.create(at)?),
+            none => none.insert(self.files.create(at)?),
         };
         batches.iter().try_for_each(|batch| sink.write(batch))
     }
@@ -201,11 +201,23 @@ impl<'a> Tables<'a> {
     /// many rows make up for rounding.
     pub fn finish(mut self, partition: usize) -> Result<BTreeMap<usize, u64>> {
         self.end_others(|_| false)?;
-        for at in self.files.sinks.keys().copied() {
-            self.files.wait(at, partition)?;
+        for at in self.turns.sinks.keys().copied() {
+            self.turns.wait(at, partition)?;
             self.end(at)?;
-            self.files.pass_on(at)?;
+            self.turns.pass_on(at)?;
         }
         Ok(self.rounding)
+    }
+
+    /// Everything that is left as batches, by wanted edge.
+    pub fn into_batches(self) -> Result<BTreeMap<usize, Vec<RecordBatch>>> {
+        let mut all = BTreeMap::new();
+        for (at, mut open) in self.open {
+            open.hand_on()?;
+            if let RowsGo::Later(batches) = open.rows_go {
+                all.insert(at, batches);
+            }
+        }
+        Ok(all)
     }
 }

@@ -1,0 +1,283 @@
+//! Adjusting a closed month: what became known since the last time is billed as a difference.
+//!
+//! ```text
+//! to bill = what the month comes to by what is known now - what has been billed
+//! ```
+//!
+//! Only subscriptions and meters with newly known usage are rated, once as they were known then
+//! and once as they are known now. What was billed is rated again rather than believed: it must
+//! come to the frozen amounts.
+
+mod difference;
+mod frozen;
+mod post;
+mod side;
+mod touched;
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
+use rating::EdgeIndex;
+use store::{CloseRow, InvoiceRow, Tx};
+
+use crate::close::RATED_LINES;
+use crate::groups::KeptGroups;
+use crate::naming::Naming;
+use crate::partitions::in_parallel;
+use crate::rate::{MissingPrice, missing_of};
+use crate::{Ctx, facts};
+use difference::{DifferenceLine, Sides};
+use side::Rated;
+use touched::Touched;
+
+pub(crate) use frozen::GROUPS;
+pub use post::{Adjusted, post};
+pub(crate) use side::Side;
+
+/// What would be billed now for a closed month.
+#[derive(Debug, Clone)]
+pub struct Differences {
+    /// The month.
+    pub month: Month,
+    /// The revision that these differences would become: 1 is the first adjustment.
+    pub revision: u32,
+    /// Usage records that became known since the last revision.
+    pub records: u64,
+    /// What each edge comes to, by seller and buyer.
+    pub edges: Vec<EdgeDifference>,
+    /// New usage without a price, which is in none of the differences.
+    pub missing: Vec<MissingPrice>,
+}
+
+/// The difference of an edge.
+#[derive(Debug, Clone)]
+pub struct EdgeDifference {
+    /// Who sells.
+    pub seller: OrganisationId,
+    /// Who buys.
+    pub buyer: OrganisationId,
+    /// The seller's key.
+    pub seller_key: String,
+    /// The buyer's key.
+    pub buyer_key: String,
+    /// The number of the last invoice of the edge and month, if there is one.
+    pub preceding: Option<String>,
+    /// What is to be paid besides, before tax; negative where something is given back.
+    pub net: Money,
+    /// The lines.
+    pub lines: Vec<Difference>,
+}
+
+/// A line of a difference.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// The subscription's id.
+    pub subscription: String,
+    /// The meter's id.
+    pub meter: String,
+    /// What it meters.
+    pub description: String,
+    /// The tier, counted from zero.
+    pub tier: u8,
+    /// `adjustment`, `reversal` or `new`.
+    pub charge_type: &'static str,
+    /// How much more is billed.
+    pub quantity: Quantity,
+    /// What it comes to.
+    pub amount: Money,
+}
+
+/// Shows what became known about a closed month since it was last billed, and what that comes to.
+/// Nothing is frozen.
+///
+/// # Errors
+/// Where the month is not closed, or what it froze has been changed.
+pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Differences> {
+    let mut tx = ctx.read().await?;
+    let last = last_revision(&mut tx, month).await?;
+    let work = Work::load(&ctx, &mut tx, &last, i64::MAX).await?;
+    drop(tx);
+    let rated = work.rate(workers, false)?;
+    work.check_frozen(&ctx, &rated)?;
+    work.differences(&rated)
+}
+
+/// The last time that a month was billed.
+async fn last_revision(tx: &mut Tx, month: Month) -> Result<CloseRow> {
+    let last = tx.revisions(month).await?.pop();
+    let last = last.ok_or_else(|| {
+        Error::conflict(format!(
+            "{month} is not closed, so there is nothing to adjust; see what it comes to with \
+             `skyhandel rate --period {month}`"
+        ))
+    })?;
+    if last.finished {
+        return Ok(last);
+    }
+    let command = if last.revision == 0 { "close" } else { "adjust --post" };
+    Err(Error::conflict(format!(
+        "the documents of {month} are not finished; go on with `skyhandel {command} --period \
+         {month}`"
+    )))
+}
+
+/// What an adjustment was billed by.
+///
+/// # Errors
+/// Where that is not what was known then.
+pub(crate) async fn billed_side(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    before: &CloseRow,
+    close: &CloseRow,
+) -> Result<Side> {
+    let work = Work::load(ctx, tx, before, close.known_at).await?;
+    work.refuse_other_book(close)?;
+    Ok(work.now)
+}
+
+/// Everything that a difference is computed from.
+struct Work {
+    month: Month,
+    /// The revision before the difference.
+    last: CloseRow,
+    /// Every earlier invoice of the month.
+    invoices: Vec<InvoiceRow>,
+    documents: Vec<store::DocumentRow>,
+    touched: Touched,
+    before: Side,
+    now: Side,
+}
+
+/// Both sides, rated.
+struct Both {
+    before: KeptGroups,
+    now: KeptGroups,
+    parts: Vec<(Rated, Rated)>,
+}
+
+impl Work {
+    async fn load(ctx: &Ctx<'_>, tx: &mut Tx, last: &CloseRow, known_at: i64) -> Result<Self> {
+        let month = last.month;
+        let programme = facts::programme(tx, known_at).await?;
+        let period = month.in_zone(&programme.zone);
+        let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
+        let touched = Touched::between(ctx, tx, period, (last.known_at, known_at)).await?;
+        let documents = tx.documents(month).await?;
+        let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
+        let before = Side::load(ctx, tx, (month, partitions), last.known_at, &touched).await?;
+        let now = Side::load(ctx, tx, (month, partitions), known_at, &touched).await?;
+        let mut invoices = tx.invoices().await?;
+        invoices.retain(|invoice| invoice.month == month && invoice.revision <= last.revision);
+        Ok(Self { month, last: last.clone(), invoices, documents, touched, before, now })
+    }
+
+    /// An adjustment is billed by the rate book that it was begun by.
+    fn refuse_other_book(&self, close: &CloseRow) -> Result<()> {
+        let found = self.now.book.hash().to_string();
+        if found == close.rate_book {
+            return Ok(());
+        }
+        Err(Error::conflict(format!(
+            "adjustment {} of {} was billed by the rate book {}, but what was known then now \
+             gives {found}; the data folder has been changed, or the engine has: restore it, or \
+             use the version that made the adjustment",
+            close.revision, close.month, close.rate_book
+        )))
+    }
+
+    /// Rates both sides of every partition with something new.
+    fn rate(&self, workers: usize, with_lines: bool) -> Result<Both> {
+        let partitions: Vec<usize> = (0..self.now.partitions())
+            .filter(|partition| self.now.meets(&self.touched, *partition))
+            .collect();
+        let parts = in_parallel(workers, partitions.len(), |at| {
+            let side = |side: &Side| side.rate(&self.touched, partitions[at], with_lines);
+            Ok((side(&self.before)?, side(&self.now)?))
+        })?;
+        let (mut before, mut now) = (KeptGroups::default(), KeptGroups::default());
+        let mut rest = Vec::new();
+        for (mut a, mut b) in parts {
+            before.append(std::mem::take(&mut a.groups));
+            now.append(std::mem::take(&mut b.groups));
+            rest.push((a, b));
+        }
+        Ok(Both { before, now, parts: rest })
+    }
+
+    fn sides<'a>(&'a self, rated: &'a Both) -> Sides<'a> {
+        Sides { before: (&self.before, &rated.before), now: (&self.now, &rated.now) }
+    }
+
+    /// The lines of each edge, by subscription, meter and tier.
+    fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
+        let sides = self.sides(rated);
+        let mut edges: BTreeMap<EdgeIndex, Vec<DifferenceLine>> = BTreeMap::new();
+        for (key, change) in sides.changes()? {
+            let lines = sides.lines(key, &change)?;
+            if !lines.is_empty() {
+                edges.entry(key.0).or_default().extend(lines);
+            }
+        }
+        Ok(edges)
+    }
+
+    fn missing(&self, rated: &Both) -> Vec<MissingPrice> {
+        let unpriced = rated.parts.iter().flat_map(|(_, now)| &now.unpriced);
+        missing_of(&self.now.known, &self.now.book, unpriced)
+    }
+
+    fn differences(&self, rated: &Both) -> Result<Differences> {
+        let naming = Naming::new(&self.now.known, &self.now.book);
+        let mut edges = self
+            .lines(rated)?
+            .into_iter()
+            .map(|(edge, lines)| self.edge(&naming, edge, &lines))
+            .collect::<Result<Vec<_>>>()?;
+        edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
+        Ok(Differences {
+            month: self.month,
+            revision: self.last.revision + 1,
+            records: self.touched.records,
+            edges,
+            missing: self.missing(rated),
+        })
+    }
+
+    fn edge(
+        &self,
+        naming: &Naming<'_>,
+        edge: EdgeIndex,
+        lines: &[DifferenceLine],
+    ) -> Result<EdgeDifference> {
+        let book = &self.now.book;
+        let terms = &book.edges()[edge.get()];
+        let net = lines.iter().try_fold(Money::zero(terms.currency), |net, line| {
+            net.checked_add(Money::new(line.amount_minor, terms.currency))
+        })?;
+        let lines = lines.iter().map(|line| Difference {
+            subscription: book.subscription_id(line.subscription).to_string(),
+            meter: book.meters()[line.meter.get()].as_str().to_owned(),
+            description: naming.product(line.subscription, line.meter).description(),
+            tier: line.tier,
+            charge_type: line.charge_type,
+            quantity: line.quantity,
+            amount: Money::new(line.amount_minor, terms.currency),
+        });
+        Ok(EdgeDifference {
+            seller: terms.seller,
+            buyer: terms.buyer,
+            seller_key: naming.key(terms.seller).to_owned(),
+            buyer_key: naming.key(terms.buyer).to_owned(),
+            preceding: self.preceding(terms.seller, terms.buyer).map(|row| row.number.clone()),
+            net,
+            lines: lines.collect(),
+        })
+    }
+
+    /// The last invoice of an edge and this month.
+    fn preceding(&self, seller: OrganisationId, buyer: OrganisationId) -> Option<&InvoiceRow> {
+        let of_edge = self.invoices.iter().filter(|i| (i.seller, i.buyer) == (seller, buyer));
+        of_edge.max_by_key(|invoice| invoice.revision)
+    }
+}

@@ -1,0 +1,436 @@
+//! Posting the differences of a closed month: one invoice or credit note an edge.
+//!
+//! As with a close, one transaction fixes the facts, draws the numbers and freezes the invoices;
+//! the documents follow from the facts and can be written as often as it takes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use documents::invoice::CategoryDocument;
+use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
+use documents::{DifferenceRows, Format, Layout, Sink, TableBuilder, daily_difference};
+use domain::LineOf;
+use jiff::civil::Date;
+use kernel::{Error, Money, Month, Result, Zone, instant_micros};
+use rating::{ENGINE_VERSION, EdgeIndex};
+use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
+
+use super::difference::DifferenceLine;
+use super::frozen::GROUPS;
+use super::side::{Rated, Side};
+use super::{Both, Work, last_revision};
+use crate::close::billing;
+use crate::export::daily::{DailyFile, DailyFiles, Decimal, Widths, tables_of};
+use crate::export::price_lists::{PriceDigits, PriceLists};
+use crate::frozen::{FrozenGroup, Ids, write_groups};
+use crate::groups::KeptGroups;
+use crate::invoices::place;
+use crate::issuing::{self, Draft, Facts};
+use crate::naming::Naming;
+use crate::partitions::in_parallel;
+use crate::rate::missing_prices;
+use crate::{Ctx, crash, sheets};
+
+/// The kind of document that the groups of an adjustment are.
+const GROUPS_KIND: &str = "groups";
+
+/// A posted adjustment.
+#[derive(Debug, Clone)]
+pub struct Adjusted {
+    /// The month.
+    pub month: Month,
+    /// Its facts; none where nothing was to be billed, so that nothing was done.
+    pub revision: Option<CloseRow>,
+    /// Its invoices and credit notes, by seller and buyer.
+    pub invoices: Vec<InvoiceRow>,
+    /// Keys of sellers and buyers, in the order of the invoices.
+    pub keys: Vec<(String, String)>,
+    /// Where its documents lie.
+    pub folder: PathBuf,
+}
+
+/// Bills what became known about a closed month since it was last billed. An adjustment that was
+/// cut off goes on where it stopped.
+///
+/// # Errors
+/// Where the month is not closed, new usage has no price, or the day of issue cannot be.
+pub async fn post(
+    ctx: Ctx<'_>,
+    month: Month,
+    issue_on: Option<Date>,
+    workers: usize,
+) -> Result<Adjusted> {
+    let mut tx = ctx.write().await?;
+    let mut revisions = tx.revisions(month).await?;
+    let begun = revisions.pop_if(|last| last.revision > 0 && !last.finished);
+    let (work, close, rated) = if let Some(close) = begun {
+        refuse_other_date(&close, issue_on)?;
+        let before = revisions.pop().ok_or_else(|| Error::internal("an adjustment of nothing"))?;
+        let work = Work::load(&ctx, &mut tx, &before, close.known_at).await?;
+        work.refuse_other_book(&close)?;
+        let rated = work.rate(workers, true)?;
+        (work, close, rated)
+    } else {
+        let last = last_revision(&mut tx, month).await?;
+        let known_at = tx.known_at(ctx.now_micros()).await?;
+        let work = Work::load(&ctx, &mut tx, &last, known_at).await?;
+        let rated = work.rate(workers, true)?;
+        work.check_frozen(&ctx, &rated)?;
+        let missing = work.missing(&rated);
+        if !missing.is_empty() {
+            return Err(missing_prices(month, &missing));
+        }
+        if work.lines(&rated)?.is_empty() {
+            return work.nothing(&ctx);
+        }
+        let close = work.begin(&ctx, issue_on, known_at)?;
+        tx.begin_close(&close).await?;
+        (work, close, rated)
+    };
+    let drawing = Drawing::of(&work, &rated)?;
+    if !close.issued {
+        drawing.issue(&mut tx, &close).await?;
+        crash::point();
+        tx.commit().await?;
+        crash::point();
+        tx = ctx.write().await?;
+    }
+    let mut invoices = tx.invoices().await?;
+    invoices.retain(|i| i.month == month && i.revision == close.revision);
+    let documents = drawing.write(&ctx, &close, &invoices, workers)?;
+    crash::point();
+    tx.finish_close(&close, &documents).await?;
+    crash::point();
+    tx.commit().await?;
+    let naming = Naming::new(&work.now.known, &work.now.book);
+    let keys = |i: &InvoiceRow| (naming.key(i.seller).to_owned(), naming.key(i.buyer).to_owned());
+    invoices.sort_by_cached_key(keys);
+    Ok(Adjusted {
+        month,
+        keys: invoices.iter().map(keys).collect(),
+        folder: ctx.installation.documents().join(place(close.month, close.revision)),
+        revision: Some(close),
+        invoices,
+    })
+}
+
+fn refuse_other_date(close: &CloseRow, issue_on: Option<Date>) -> Result<()> {
+    match issue_on {
+        Some(day) if day != close.issue_on => Err(Error::conflict(format!(
+            "adjustment {} of {} has begun with {} as its day of issue, which cannot become {day}",
+            close.revision, close.month, close.issue_on
+        ))),
+        _ => Ok(()),
+    }
+}
+
+impl Work {
+    fn nothing(&self, ctx: &Ctx<'_>) -> Result<Adjusted> {
+        Ok(Adjusted {
+            month: self.month,
+            revision: None,
+            invoices: Vec::new(),
+            keys: Vec::new(),
+            folder: ctx.installation.documents().join(self.month.to_string()),
+        })
+    }
+
+    /// The facts of a new adjustment.
+    fn begin(&self, ctx: &Ctx<'_>, issue_on: Option<Date>, known_at: i64) -> Result<CloseRow> {
+        let today = self.now.known.programme.zone.day_of(ctx.now);
+        let issue_on = issue_on.unwrap_or(today);
+        if issue_on < self.last.issue_on || today < issue_on {
+            let reason = format!(
+                "must lie between that of the invoices before and today: {} to {today}, not \
+                 {issue_on}",
+                self.last.issue_on
+            );
+            return Err(Error::invalid("issue date", reason));
+        }
+        Ok(CloseRow {
+            month: self.month,
+            revision: self.last.revision + 1,
+            known_at,
+            issue_on,
+            engine_version: ENGINE_VERSION,
+            rate_book: self.now.book.hash().to_string(),
+            issued: false,
+            finished: false,
+        })
+    }
+}
+
+/// An edge with a difference.
+struct DrawnEdge {
+    edge: EdgeIndex,
+    lines: Vec<DifferenceLine>,
+    net: Money,
+    /// Its daily rows as they were billed, and as they should have been.
+    before: Vec<RecordBatch>,
+    now: Vec<RecordBatch>,
+    rows: DifferenceRows,
+}
+
+/// Everything that the documents of an adjustment say.
+struct Drawing<'a> {
+    work: &'a Work,
+    groups: &'a KeptGroups,
+    naming: Naming<'a>,
+    layout: Layout,
+    edges: Vec<DrawnEdge>,
+}
+
+impl<'a> Drawing<'a> {
+    fn of(work: &'a Work, rated: &'a Both) -> Result<Self> {
+        let naming = Naming::new(&work.now.known, &work.now.book);
+        let layout = decimals(work, rated)?.layout();
+        let lines = work.lines(rated)?;
+        let on: Vec<EdgeIndex> = lines.keys().copied().collect();
+        let mut before = daily_tables(work, &on, &layout, rated, Time::Before)?;
+        let mut now = daily_tables(work, &on, &layout, rated, Time::Now)?;
+        let mut edges = Vec::new();
+        for (at, (edge, lines)) in lines.into_iter().enumerate() {
+            let currency = work.now.book.edges()[edge.get()].currency;
+            let net = lines.iter().try_fold(Money::zero(currency), |net, line| {
+                net.checked_add(Money::new(line.amount_minor, currency))
+            })?;
+            let mut drawn = DrawnEdge {
+                edge,
+                lines,
+                net,
+                before: before.remove(&at).unwrap_or_default(),
+                now: now.remove(&at).unwrap_or_default(),
+                rows: DifferenceRows::default(),
+            };
+            drawn.rows = drawn.daily("", &mut TableBuilder::new(&layout))?;
+            edges.push(drawn);
+        }
+        Ok(Self { work, groups: &rated.now, naming, layout, edges })
+    }
+
+    /// Draws the numbers and freezes the invoices together with the facts that they follow from.
+    async fn issue(&self, tx: &mut Tx, close: &CloseRow) -> Result<()> {
+        let drafts = self.edges.iter().map(|drawn| Draft {
+            edge: &self.work.now.book.edges()[drawn.edge.get()],
+            invoice_lines: drawn.lines.len() as u64,
+            rated_lines: drawn.rows.usage,
+            net: drawn.net,
+        });
+        issuing::issue(tx, close, &self.naming, drafts.collect()).await
+    }
+
+    /// Writes all documents.
+    fn write(
+        &self,
+        ctx: &Ctx<'_>,
+        close: &CloseRow,
+        invoices: &[InvoiceRow],
+        workers: usize,
+    ) -> Result<Vec<DocumentRow>> {
+        let place = place(close.month, close.revision);
+        let root = ctx.installation.documents().join(&place);
+        std::fs::create_dir_all(&root).map_err(Error::file(&root))?;
+        let file = root.join(GROUPS);
+        let bytes = write_groups(&file, &Ids::of(&self.work.now.book), &self.groups.groups)?;
+        crash::point();
+        let mut documents = vec![DocumentRow {
+            revision: close.revision,
+            path: format!("{place}/{GROUPS}"),
+            invoice: None,
+            kind: GROUPS_KIND.to_owned(),
+            sha256: sheets::sha256(&file)?,
+            bytes,
+            lines: self.groups.groups.len() as u64,
+        }];
+        ctx.progress.begin("writing documents", Some(self.edges.len() as u64));
+        let written = in_parallel(workers, self.edges.len(), |at| {
+            let written = self.write_edge(&self.edges[at], close, invoices, &root);
+            ctx.progress.advance(1);
+            written
+        })?;
+        ctx.progress.end();
+        documents.extend(written.into_iter().flatten());
+        Ok(documents)
+    }
+
+    fn write_edge(
+        &self,
+        drawn: &DrawnEdge,
+        close: &CloseRow,
+        invoices: &[InvoiceRow],
+        root: &Path,
+    ) -> Result<[DocumentRow; 3]> {
+        let terms = &self.work.now.book.edges()[drawn.edge.get()];
+        let (seller, buyer) = (terms.seller, terms.buyer);
+        let invoice = invoices.iter().find(|i| (i.seller, i.buyer) == (seller, buyer));
+        let invoice =
+            invoice
+                .filter(|i| (i.net, i.rated_lines) == (drawn.net, drawn.rows.usage))
+                .ok_or_else(|| Error::internal("an invoice is not what the facts of it give"))?;
+        let keys = (self.naming.key(seller), self.naming.key(buyer));
+        let folder = root.join(keys.0).join(keys.1);
+        std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+        let mut table = TableBuilder::new(&self.layout);
+        drawn.daily(&invoice.number, &mut table)?;
+        let path = folder.join("daily-rated-usage.parquet");
+        let mut sink = Sink::create(&path, Format::Parquet, &self.layout)?;
+        sink.write(&table.take()?)?;
+        sink.finish()?;
+        crash::point();
+        let path = folder.join("reconciliation.parquet");
+        let categories = self.reconciliation(drawn, invoice, &path)?;
+        crash::point();
+        let facts = Facts { close, known: &self.work.now.known, book: &self.work.now.book };
+        let preceding = self.work.preceding(seller, buyer);
+        let document = facts.invoice(&self.naming, invoice, drawn.edge, categories, preceding);
+        issuing::write_json(&folder.join("invoice.json"), &document)?;
+        crash::point();
+        let place = format!("{}/{}/{}", place(close.month, close.revision), keys.0, keys.1);
+        let row = |name, kind, lines| {
+            issuing::document_row(invoice, (&folder, &place), name, kind, lines)
+        };
+        let rows = drawn.rows.usage + drawn.rows.rounding;
+        Ok([
+            row("daily-rated-usage.parquet", "daily-rated-usage", rows)?,
+            row("reconciliation.parquet", "reconciliation", invoice.invoice_lines)?,
+            row("invoice.json", "invoice", 1)?,
+        ])
+    }
+
+    /// Writes the lines; returns what each service comes to.
+    fn reconciliation(
+        &self,
+        drawn: &DrawnEdge,
+        invoice: &InvoiceRow,
+        path: &Path,
+    ) -> Result<Vec<CategoryDocument>> {
+        let book = &self.work.now.book;
+        let terms = &book.edges()[drawn.edge.get()];
+        let layout = layout(terms.currency);
+        let mut table = TableBuilder::new(&layout);
+        let midnight = |day| instant_micros(Zone::UTC.start_of(day));
+        let month = self.work.month;
+        let file = FileRows {
+            invoice_number: &invoice.number,
+            charge_start: midnight(month.first_day()),
+            charge_end: midnight(month.last_day()),
+        };
+        begin(&mut table, file);
+        let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
+        for difference in &drawn.lines {
+            subscription(&mut table, self.naming.rows_of(difference.subscription, drawn.edge));
+            let product = self.naming.product(difference.subscription, difference.meter);
+            let (lines, net) = categories.entry(product.category).or_default();
+            *lines += 1;
+            *net += difference.amount_minor;
+            let of = LineOf {
+                seller: terms.seller,
+                buyer: terms.buyer,
+                month,
+                subscription: book.subscription_id(difference.subscription),
+                meter: &book.meters()[difference.meter.get()],
+                tier: difference.tier,
+            };
+            let id = of.adjustment_id(invoice.revision, difference.charge_type);
+            let changes = if difference.was_billed { of.id().to_string() } else { String::new() };
+            line(
+                &mut table,
+                &Line {
+                    product,
+                    unit_price: difference.price.unit_price,
+                    effective_unit_price: difference.price.effective_unit_price,
+                    quantity: difference.quantity,
+                    subtotal: difference.amount_minor,
+                    adjustment: &difference.adjustment,
+                    billing: billing(&difference.price, terms.currency),
+                    reference: &id.to_string(),
+                    charge_type: difference.charge_type,
+                    alternate: &changes,
+                },
+            );
+        }
+        let mut sink = Sink::create(path, Format::Parquet, &layout)?;
+        sink.write(&table.take()?)?;
+        sink.finish()?;
+        let category = |(category, (lines, net)): (&str, (u64, i64))| CategoryDocument {
+            category: category.to_owned(),
+            lines,
+            net: Money::new(net, terms.currency).digits(),
+        };
+        Ok(categories.into_iter().map(category).collect())
+    }
+}
+
+impl DrawnEdge {
+    /// Appends what leads from the daily rows that were billed to those that should have been.
+    fn daily(&self, invoice_number: &str, table: &mut TableBuilder) -> Result<DifferenceRows> {
+        daily_difference(&self.before, &self.now, invoice_number, table)
+    }
+}
+
+/// Which side of the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    Before,
+    Now,
+}
+
+/// The daily rows of one side, for each of some edges of now. They name no invoice.
+fn daily_tables(
+    work: &Work,
+    on: &[EdgeIndex],
+    layout: &Layout,
+    rated: &Both,
+    time: Time,
+) -> Result<BTreeMap<usize, Vec<RecordBatch>>> {
+    let (side, groups) = match time {
+        Time::Before => (&work.before, &rated.before),
+        Time::Now => (&work.now, &rated.now),
+    };
+    let chosen = on.iter().enumerate().filter_map(|(at, edge)| {
+        let terms = &work.now.book.edges()[edge.get()];
+        Some((side.book.find_edge(terms.seller, terms.buyer)?, at))
+    });
+    let nowhere = DailyFile { invoice_number: "", folder: Path::new("") };
+    let naming = Naming::new(&side.known, &side.book);
+    let files = DailyFiles {
+        book: &side.book,
+        zone: &side.known.programme.zone,
+        naming: &naming,
+        files: vec![nowhere; on.len()],
+        chosen: chosen.collect(),
+        format: Format::Parquet,
+        layout: layout.clone(),
+    };
+    let mut all: BTreeMap<usize, Vec<RecordBatch>> = BTreeMap::new();
+    for (partition, parts) in rated.parts.iter().enumerate() {
+        let part = if time == Time::Before { &parts.0 } else { &parts.1 };
+        let groups: Vec<FrozenGroup> =
+            groups.of_partition(partition).iter().map(FrozenGroup::from).collect();
+        for (at, batches) in tables_of(&files, &part.usage, &part.lines, &groups)? {
+            all.entry(at).or_default().extend(batches);
+        }
+    }
+    Ok(all)
+}
+
+/// As many decimals as the lines and prices of both sides have.
+fn decimals(work: &Work, rated: &Both) -> Result<Decimal> {
+    let mut widths = Widths::default();
+    let mut digits = PriceDigits::default();
+    let side = |part: &Rated, side: &Side, widths: &mut Widths| {
+        let depth = side.book.depth();
+        part.lines.iter().try_for_each(|batch| widths.add(batch, depth))
+    };
+    for (before, now) in &rated.parts {
+        side(before, &work.before, &mut widths)?;
+        side(now, &work.now, &mut widths)?;
+    }
+    for (side, kept) in [(&work.before, &rated.before), (&work.now, &rated.now)] {
+        let naming = Naming::new(&side.known, &side.book);
+        let runs = kept.groups.iter().map(|group| (group.subscription, group.meter));
+        digits = digits.max(PriceLists::of(&side.book, &naming, runs).digits());
+    }
+    Ok(Decimal::of(widths, digits))
+}

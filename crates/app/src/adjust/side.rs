@@ -1,0 +1,96 @@
+//! One side of a difference: what was known at an instant, and what it comes to.
+
+use arrow_array::RecordBatch;
+use kernel::{Month, Result};
+use lake::usage::Columns;
+use rating::{Group, LineNames, Output, RateBook, Rater, Unpriced};
+use store::Tx;
+
+use super::touched::Touched;
+use crate::Ctx;
+use crate::facts::Known;
+use crate::frozen::without_runs;
+use crate::groups::{KeptGroups, LINE_ROWS};
+use crate::partitions::PeriodUsage;
+
+/// What was known of the touched subscriptions and meters.
+pub(crate) struct Side {
+    pub known: Known,
+    pub book: RateBook,
+    usage: PeriodUsage,
+}
+
+/// The touched usage of a partition, rated.
+#[derive(Default)]
+pub(crate) struct Rated {
+    pub groups: KeptGroups,
+    /// The usage, in canonical order.
+    pub usage: Vec<RecordBatch>,
+    /// Its lines, where they were wanted.
+    pub lines: Vec<RecordBatch>,
+    pub unpriced: Vec<Unpriced>,
+}
+
+impl Output for Rated {
+    fn group(&mut self, group: &Group) -> Result<()> {
+        self.groups.push(group)
+    }
+
+    fn unpriced(&mut self, unpriced: Unpriced) -> Result<()> {
+        self.unpriced.push(unpriced);
+        Ok(())
+    }
+
+    fn lines(&mut self, batch: RecordBatch) -> Result<()> {
+        self.lines.push(without_runs(&batch)?);
+        Ok(())
+    }
+}
+
+impl Side {
+    /// Loads what was known at an instant, in as many partitions as the close has frozen. Whatever
+    /// cannot price the touched usage is left out.
+    pub async fn load(
+        ctx: &Ctx<'_>,
+        tx: &mut Tx,
+        (month, partitions): (Month, usize),
+        known_at: i64,
+        touched: &Touched,
+    ) -> Result<Self> {
+        let mut known = Known::load(ctx, tx, month, known_at).await?;
+        known.programme.subscriptions.retain(|id, _| touched.has(*id));
+        known.meters = touched.meters()?;
+        let book = known.book(month)?;
+        let usage = PeriodUsage::load(ctx, tx, book.period_micros(), known_at).await?;
+        Ok(Self { usage: usage.in_partitions(partitions), known, book })
+    }
+
+    /// How many partitions there are.
+    pub const fn partitions(&self) -> usize {
+        self.usage.partitioning.len()
+    }
+
+    /// Whether a partition has anything to be rated again.
+    pub fn meets(&self, touched: &Touched, partition: usize) -> bool {
+        touched.meets(self.usage.partitioning.partition(partition))
+    }
+
+    /// Rates the touched usage of a partition; with lines and all details where documents are made.
+    pub fn rate(&self, touched: &Touched, partition: usize, with_lines: bool) -> Result<Rated> {
+        let names = with_lines.then(|| LineNames::new(&self.book, LINE_ROWS));
+        let columns = if with_lines { Columns::Details } else { Columns::Times };
+        let mut rated = Rated::default();
+        let mut rater = Rater::new(&self.book, names.as_ref());
+        self.usage.reader(partition, columns).read(|batch| {
+            for rows in touched.rows_of(&batch)? {
+                rater.push(&rows, &mut rated)?;
+                if with_lines {
+                    rated.usage.push(rows);
+                }
+            }
+            Ok(())
+        })?;
+        rater.finish(&mut rated)?;
+        Ok(rated)
+    }
+}

@@ -1,0 +1,120 @@
+//! Which subscriptions and meters of a period have usage that became known between two instants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::RecordBatch;
+use kernel::{MeterId, Result, SubscriptionId};
+use lake::PartitionHash;
+use lake::usage::batches_of;
+use store::Tx;
+
+use crate::Ctx;
+use crate::frozen::{dictionary, times};
+
+/// The columns that tell.
+const COLUMNS: [&str; 5] =
+    ["customer_id", "subscription_id", "meter_id", "usage_start", "usage_end"];
+
+/// The subscriptions and meters that have to be rated again, and nothing else.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// By subscription.
+    meters: BTreeMap<String, BTreeSet<String>>,
+    customers: BTreeSet<PartitionHash>,
+    /// How many records are new.
+    pub records: u64,
+}
+
+impl Touched {
+    /// Looks through the usage that became known after one instant and up to another.
+    pub async fn between(
+        ctx: &Ctx<'_>,
+        tx: &mut Tx,
+        period: (i64, i64),
+        (after, until): (i64, i64),
+    ) -> Result<Self> {
+        let (from, to) = period;
+        let before: BTreeSet<String> =
+            tx.segments(from, to, after).await?.into_iter().map(|segment| segment.path).collect();
+        let mut touched = Self::default();
+        for segment in tx.segments(from, to, until).await? {
+            if before.contains(&segment.path) {
+                continue;
+            }
+            let path = ctx.installation.lake().join(&segment.path);
+            for batch in batches_of(&path, Some(&COLUMNS), None)? {
+                touched.take(&batch?, period)?;
+            }
+        }
+        Ok(touched)
+    }
+
+    fn take(&mut self, batch: &RecordBatch, (from, until): (i64, i64)) -> Result<()> {
+        let (customer_keys, customers) = dictionary(batch, "customer_id")?;
+        let (subscription_keys, subscriptions) = dictionary(batch, "subscription_id")?;
+        let (meter_keys, meters) = dictionary(batch, "meter_id")?;
+        let (starts, ends) = (times(batch, "usage_start")?, times(batch, "usage_end")?);
+        let mut last = None;
+        for row in 0..batch.num_rows() {
+            let (start, end) = (starts[row], ends[row]);
+            if start >= until || (end <= from && start < from) {
+                continue;
+            }
+            self.records += 1;
+            let key = (subscription_keys[row], meter_keys[row]);
+            if last == Some(key) {
+                continue;
+            }
+            last = Some(key);
+            let subscription = subscriptions.value(key.0 as usize);
+            let meter = meters.value(key.1 as usize);
+            let customer = customers.value(customer_keys[row] as usize);
+            self.customers.insert(PartitionHash::of(customer));
+            self.meters.entry(subscription.to_owned()).or_default().insert(meter.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether a meter of a subscription has new usage.
+    pub fn contains(&self, subscription: &str, meter: &str) -> bool {
+        self.meters.get(subscription).is_some_and(|meters| meters.contains(meter))
+    }
+
+    /// Whether a subscription has new usage.
+    pub fn has(&self, subscription: SubscriptionId) -> bool {
+        self.meters.contains_key(&subscription.to_string())
+    }
+
+    /// The meters, in order.
+    pub fn meters(&self) -> Result<Vec<MeterId>> {
+        let all: BTreeSet<&String> = self.meters.values().flatten().collect();
+        let parsed = all.into_iter().map(|meter| {
+            meter
+                .parse()
+                .map_err(|error| kernel::Error::internal(format!("meter {meter}: {error}")))
+        });
+        parsed.collect()
+    }
+
+    /// Whether some customer with new usage is in a partition.
+    pub fn meets(&self, partition: lake::Partition) -> bool {
+        self.customers.range(partition.first..=partition.last).next().is_some()
+    }
+
+    /// The rows of a batch that have to be rated again, in stretches.
+    pub fn rows_of(&self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        let (subscription_keys, subscriptions) = dictionary(batch, "subscription_id")?;
+        let (meter_keys, meters) = dictionary(batch, "meter_id")?;
+        let (mut found, mut from) = (Vec::new(), 0);
+        while from < batch.num_rows() {
+            let key = (subscription_keys[from], meter_keys[from]);
+            let same = |row: &usize| (subscription_keys[*row], meter_keys[*row]) == key;
+            let rows = (from..batch.num_rows()).take_while(same).count();
+            if self.contains(subscriptions.value(key.0 as usize), meters.value(key.1 as usize)) {
+                found.push(batch.slice(from, rows));
+            }
+            from += rows;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,119 @@
+//! The files of adjustments: as they were frozen, with the prices that they were billed by.
+
+use std::path::Path;
+
+use documents::daily::{self, CHARGE_ROUNDING};
+use kernel::{Error, Month, Result};
+use lake::usage::batches_of;
+use store::{CloseRow, InvoiceRow};
+
+use super::daily::Decimal;
+use super::price_lists::PriceLists;
+use super::{
+    ExportOptions, Frozen, RevisionFiles, WantedEdge, WrittenRevision, copy_documents, copy_table,
+    make_folders, wanted,
+};
+use crate::Ctx;
+use crate::adjust::{GROUPS, Side, billed_side};
+use crate::frozen::{Decimals, dictionary, read_groups};
+use crate::invoices::place;
+use crate::naming::Naming;
+
+/// A posted adjustment.
+pub(super) struct Posted {
+    close: CloseRow,
+    side: Side,
+    invoices: Vec<InvoiceRow>,
+}
+
+impl Posted {
+    /// Loads every adjustment of a month, in order.
+    pub async fn load_all(ctx: &Ctx<'_>, month: Month) -> Result<Vec<Self>> {
+        let mut tx = ctx.read().await?;
+        let revisions = tx.revisions(month).await?;
+        let invoices = tx.invoices().await?;
+        let mut all = Vec::new();
+        for pair in revisions.windows(2) {
+            let [before, close] = pair else { continue };
+            if !close.finished {
+                return Err(Error::conflict(format!(
+                    "an adjustment of {month} is not finished; go on with `skyhandel adjust \
+                     --period {month} --post`"
+                )));
+            }
+            let side = billed_side(ctx, &mut tx, before, close).await?;
+            let of_revision = |i: &&InvoiceRow| (i.month, i.revision) == (month, close.revision);
+            let invoices = invoices.iter().filter(of_revision).cloned().collect();
+            all.push(Self { close: close.clone(), side, invoices });
+        }
+        Ok(all)
+    }
+
+    /// Whether there is anything to be exported.
+    pub fn has_wanted(&self, options: &ExportOptions) -> bool {
+        let naming = Naming::new(&self.side.known, &self.side.book);
+        let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
+        self.invoices.iter().any(|invoice| {
+            fits(&options.seller, naming.key(invoice.seller))
+                && fits(&options.buyer, naming.key(invoice.buyer))
+        })
+    }
+
+    /// Writes what is wanted; nothing where no edge is.
+    pub fn export(
+        &self,
+        frozen: &Frozen,
+        to: &Path,
+        options: &ExportOptions,
+    ) -> Result<Option<WrittenRevision>> {
+        let (book, revision) = (&self.side.book, self.close.revision);
+        let naming = Naming::new(&self.side.known, book);
+        let wanted = wanted((&self.invoices, book, &naming), to, options)?;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        make_folders(&wanted)?;
+        let place = place(options.month, revision);
+        let groups = read_groups(&frozen.document(&format!("{place}/{GROUPS}"))?, book)?;
+        let runs = groups.iter().map(|group| (group.subscription, group.meter));
+        let lists = PriceLists::of(book, &naming, runs);
+        let (mut rounding, mut decimals) = (Vec::new(), Vec::new());
+        for edge in &wanted {
+            copy_documents(frozen, revision, edge, options.format)?;
+            let file = format!("{place}/{}/{}/daily-rated-usage.parquet", edge.seller, edge.buyer);
+            let copied = copy_daily(&frozen.document(&file)?, edge, options)?;
+            rounding.push(copied.0);
+            decimals.push(copied.1);
+        }
+        let files = RevisionFiles {
+            close: &self.close,
+            postings: &frozen.postings,
+            lists,
+            place: to.join(place),
+        };
+        files.write(&wanted, options, &rounding, decimals).map(Some)
+    }
+}
+
+/// Copies a daily file; says how many of its rows make up for rounding, and its decimals.
+fn copy_daily(
+    file: &Path,
+    edge: &WantedEdge<'_>,
+    options: &ExportOptions,
+) -> Result<(u64, Decimal)> {
+    let (mut rounding, mut decimals) = (0, None);
+    for batch in batches_of(file, None, None)? {
+        let batch = batch?;
+        let (keys, texts) = dictionary(&batch, "ChargeType")?;
+        let is_rounding = |key: &&i32| texts.value(**key as usize) == CHARGE_ROUNDING;
+        rounding += keys.iter().filter(is_rounding).count() as u64;
+        decimals = Some(Decimal {
+            billing: Decimals::of(&batch, "BillingPreTaxTotal")?.scale,
+            pricing: Decimals::of(&batch, "PricingPreTaxTotal")?.scale,
+        });
+    }
+    let decimals = decimals.ok_or_else(|| Error::internal("a daily file without rows"))?;
+    let target = edge.folder.join("daily-rated-usage");
+    copy_table(file, &target, options.format, &daily::layout(decimals.billing, decimals.pricing))?;
+    Ok((rounding, decimals))
+}

@@ -1,0 +1,115 @@
+//! What became known after a close: differences on every edge, worked out by hand.
+
+use app::adjust::Differences;
+use documents::Format;
+use testkit::{Cells, World, fixtures};
+
+/// A row of usage of the storage of [`fixtures::FOUR_DEEP`].
+fn row(id: &str, corrects: &str, day: &str, next: &str, quantity: &str) -> String {
+    format!(
+        "{id},{corrects},11111111-2222-4333-8444-555555555555,\
+         aaaaaaaa-0000-4000-8000-000000000001,2026-01-{day}T21:00:00Z,2026-01-{next}T21:00:00Z,\
+         {quantity},1 GB,/disks/a\n"
+    )
+}
+
+const HEADER: &str = "event_id,corrects_event_id,subscription_id,meter_id,usage_start,usage_end,\
+                      quantity,unit,resource_uri\n";
+
+fn closed() -> World {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(fixtures::FOUR_DEEP).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    world
+}
+
+fn lines(differences: &Differences) -> Vec<String> {
+    let edges = differences.edges.iter();
+    edges
+        .flat_map(|edge| {
+            edge.lines.iter().map(move |line| {
+                let (tier, kind) = (line.tier, line.charge_type);
+                format!("{} {tier} {kind} {} {}", edge.seller_key, line.quantity, line.amount)
+            })
+        })
+        .collect()
+}
+
+/// Twenty units of the 12th arrive late. They come before the 70 of the 20th, so 80 of the first
+/// tier's 100 units now have the price before 16 January, 20 the one after, and 50 units are in the
+/// second tier, all at the price after:
+///
+/// | edge | 80 at | 20 at | first tier now | was | 50 at | second tier now | was |
+/// |---|---|---|---|---|---|---|---|
+/// | cloud, USD | 0.09 | 0.108 | 7.20 + 2.16 = 9.36 | 9.72 | 0.063 | 3.15 | 1.89 |
+/// | tokyo, JPY | 14.198625 | 17.03835 | 1135.89 + 340.767 = 1476.657 | 1533 | 9.9390375 | 496.951875 | 298 |
+/// | gulf, KWD | 0.031939806938 | 0.038327768325 | 2.55518455504 + 0.7665553665 = 3.32173992154 | 3.449 | 0.022357864856 | 1.1178932428 | 0.671 |
+/// | souk, KWD | 0.038327768326 | 0.04599332199 | 3.06622146608 + 0.9198664398 = 3.98608790588 | 4.139 | 0.026829437827 | 1.34147189135 | 0.805 |
+// req: A2 H4 H5
+#[test]
+fn a_late_record_moves_tiers_and_prices_on_every_edge() {
+    let world = closed();
+    world.usage("late.csv", format!("{HEADER}{}", row("e3", "", "11", "12", "20"))).unwrap();
+    let differences = world.differences("2026-01", 1).unwrap();
+    assert_eq!(
+        lines(&differences),
+        [
+            "cloud 0 reversal -100 -9.72 USD",
+            "cloud 0 new 100 9.36 USD",
+            "cloud 1 adjustment 20 1.26 USD",
+            "gulf 0 reversal -100 -3.449 KWD",
+            "gulf 0 new 100 3.322 KWD",
+            "gulf 1 adjustment 20 0.447 KWD",
+            "souk 0 reversal -100 -4.139 KWD",
+            "souk 0 new 100 3.986 KWD",
+            "souk 1 adjustment 20 0.536 KWD",
+            "tokyo 0 reversal -100 -1533 JPY",
+            "tokyo 0 new 100 1477 JPY",
+            "tokyo 1 adjustment 20 199 JPY",
+        ]
+    );
+    assert_eq!(differences.records, 1);
+}
+
+fn export_and_verify(world: &World, name: &str) -> std::path::PathBuf {
+    let folder = world.export("2026-01", name, Format::Csv).unwrap();
+    let report = verify::verify(&folder, 2);
+    assert!(report.passes(), "{:#?}", report.faults.listed());
+    folder.join("2026-01")
+}
+
+/// The difference is billed: what it says ties out with what was billed before.
+// req: A2 H5
+#[test]
+fn posted_differences_tie_out_with_what_was_billed() {
+    let world = closed();
+    world.usage("late.csv", format!("{HEADER}{}", row("e3", "", "11", "12", "20"))).unwrap();
+    let adjusted = world.adjust("2026-01", 1).unwrap();
+    let nets: Vec<String> = adjusted.invoices.iter().map(|i| i.net.to_string()).collect();
+    assert_eq!(nets, ["0.90 USD", "0.320 KWD", "0.383 KWD", "143 JPY"]);
+    let folder = export_and_verify(&world, "out");
+    let cells = Cells::read(&folder.join("adjustment-1/gulf/souk/daily-rated-usage.csv")).unwrap();
+    let rows = cells.select(["ChargeType", "UsageDate", "Quantity", "BillingPreTaxTotal"]);
+    assert_eq!(
+        rows,
+        [
+            ["reversal", "2026-01-20T00:00:00Z", "-40", "-1.533110733"],
+            ["reversal", "2026-01-20T00:00:00Z", "-30", "-0.67073594568"],
+            ["new", "2026-01-12T00:00:00Z", "20", "0.63879613876"],
+            ["new", "2026-01-20T00:00:00Z", "20", "0.7665553665"],
+            ["new", "2026-01-20T00:00:00Z", "50", "1.1178932428"],
+            // What the close rounded away is taken back, and rounded anew.
+            ["roundingAdjustment", "", "0", "0.00049914928"],
+            ["roundingAdjustment", "", "0", "-0.00015729712"],
+            ["roundingAdjustment", "", "0", "0.00026007846"],
+        ]
+    );
+    let again = world.differences("2026-01", 1).unwrap();
+    assert!(again.edges.is_empty(), "without new facts there is no difference");
+    assert!(world.adjust("2026-01", 1).unwrap().revision.is_none());
+}

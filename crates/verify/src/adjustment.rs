@@ -1,0 +1,337 @@
+//! Adjustments: what they take back was billed, and what they bill instead makes, with the rows
+//! that stay, a daily file that is right as a whole.
+//!
+//! The rows of every adjusted subscription and meter are carried from revision to revision. After
+//! each they are checked like any daily file: every amount, every tier, every rounding. The lines
+//! of the adjustment must be what leads from the groups before to the groups after.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bigdecimal::{BigDecimal, Zero};
+
+use crate::daily::{Daily, Group, Scope, check_rows};
+use crate::daily_columns::{
+    BILLING, CHARGE_TYPE, METER, PRICING, QUANTITY, SUBSCRIPTION, USAGE_DATE, columns, resource,
+};
+use crate::edge::Edge;
+use crate::fault::Faults;
+use crate::folder::{CertifiedEdge, Folder};
+use crate::number;
+use crate::paths::Paths;
+use crate::prices::Stated;
+use crate::reconciliation::{Expected, of_group};
+use crate::table::{Row, Table};
+use crate::used::UsageHash;
+
+/// The column of the invoice's number.
+const INVOICE_NUMBER: usize = 8;
+
+/// Seller and buyer.
+pub(crate) type Pair = (String, String);
+
+/// What has been billed on an edge, as far as it is adjusted.
+#[derive(Debug, Default)]
+pub(crate) struct Billed {
+    runs: HashMap<Scope, BilledRun>,
+    /// The number and the day of issue of the last invoice.
+    pub last: Option<(String, String)>,
+}
+
+/// What has been billed of a subscription and meter.
+#[derive(Debug, Default)]
+struct BilledRun {
+    rows: Vec<Row>,
+    /// By tier.
+    groups: BTreeMap<usize, BilledGroup>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct BilledGroup {
+    quantity: BigDecimal,
+    exact: BigDecimal,
+    money: BigDecimal,
+    stated: Stated,
+    adjustment: String,
+    certain: bool,
+}
+
+/// Which subscriptions and meters each edge adjusts, in whatever revision.
+pub(crate) fn adjusted(folder: &Folder, faults: &mut Faults) -> HashMap<Pair, HashSet<Scope>> {
+    let mut adjusted: HashMap<Pair, HashSet<Scope>> = HashMap::new();
+    for revision in folder.certificate.revisions.iter().filter(|r| r.revision > 0) {
+        for edge in &revision.edges {
+            let place = folder.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
+            let Some(path) = folder.table(&place, "daily-rated-usage") else { continue };
+            let scopes = adjusted.entry(pair(edge)).or_default();
+            if let Err((line, reason)) = each_row(folder, &path, |row| {
+                scopes.insert(scope(row));
+            }) {
+                faults.add(&path, Some(line), reason);
+            }
+        }
+    }
+    adjusted
+}
+
+pub(crate) fn pair(edge: &CertifiedEdge) -> Pair {
+    (edge.seller.clone(), edge.buyer.clone())
+}
+
+fn scope(row: &Row) -> Scope {
+    (row.cell(SUBSCRIPTION).to_owned(), row.cell(METER).to_owned())
+}
+
+fn each_row(folder: &Folder, path: &str, mut take: impl FnMut(&Row)) -> Result<(), (u64, String)> {
+    let table = Table::open(&folder.root.join(path), &columns());
+    let mut table = table.map_err(|reason| (1, reason))?;
+    let mut row = Row::default();
+    while table.next(&mut row)? {
+        take(&row);
+    }
+    Ok(())
+}
+
+impl Billed {
+    /// What the close has billed.
+    pub fn of_close(edge: &Edge<'_>, daily: &mut Daily<'_>) -> Self {
+        let mut billed = Self { last: Some(edge.invoice.named()), ..Self::default() };
+        for (scope, rows) in std::mem::take(&mut daily.kept) {
+            billed.runs.insert(scope, BilledRun { rows, groups: BTreeMap::new() });
+        }
+        for group in &daily.groups {
+            let scope = (group.subscription.to_owned(), group.meter.meter.clone());
+            if let Some(run) = billed.runs.get_mut(&scope) {
+                run.groups.insert(group.total.tier, BilledGroup::of(edge, group));
+            }
+        }
+        billed
+    }
+
+    /// Goes on to an adjustment: checks its daily file, and says what its lines must be.
+    pub fn adjust<'a>(
+        &mut self,
+        edge: &'a Edge<'a>,
+        folder: &'a Folder,
+        paths: &'a Paths<'_>,
+        faults: &mut Faults,
+    ) -> (Daily<'a>, Vec<Expected<'a>>) {
+        self.check_preceding(edge, faults);
+        let Some(path) = folder.table(&edge.place, "daily-rated-usage") else {
+            return Default::default();
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        if let Err((line, reason)) = each_row(folder, &path, |row| rows.push(row.clone())) {
+            faults.add(&path, Some(line), reason);
+        }
+        let (mut daily, mut expected) = (Daily::default(), Vec::new());
+        let mut seen: HashSet<Scope> = HashSet::new();
+        for run in rows.chunk_by(|a, b| scope(a) == scope(b)) {
+            let Some(first) = run.first() else { continue };
+            let key = scope(first);
+            if !seen.insert(key.clone()) {
+                faults.add(&path, Some(first.line), "has rows of the same meter further up");
+            }
+            let before = self.runs.remove(&key).unwrap_or_default();
+            let now = change(&path, &before, run, &mut daily, faults);
+            let number = [(INVOICE_NUMBER, edge.certified.invoice.as_str())];
+            let now: Vec<Row> = now.iter().map(|row| row.with(&number)).collect();
+            let checked = check_rows(edge, folder, paths, path.clone(), &now, faults);
+            let mut groups = BTreeMap::new();
+            for group in checked.groups {
+                let billed = BilledGroup::of(edge, &group);
+                expected.extend(lines(&before, &group, &billed));
+                groups.insert(group.total.tier, billed);
+            }
+            for (tier, gone) in before.groups.iter().filter(|(t, _)| !groups.contains_key(t)) {
+                expected.extend(gone_line(edge, &key, *tier, gone));
+            }
+            let hash = used(&now);
+            daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, hash)));
+            self.runs.insert(key, BilledRun { rows: now, groups });
+        }
+        self.last = Some(edge.invoice.named());
+        (daily, expected)
+    }
+
+    fn check_preceding(&self, edge: &Edge<'_>, faults: &mut Faults) {
+        let stated = edge.invoice.invoice.preceding.as_ref();
+        let stated = stated.map(|p| (p.number.clone(), p.issue_date.clone()));
+        if stated != self.last {
+            let reason = match &self.last {
+                Some((number, issued)) => format!("the invoice before is {number} of {issued}"),
+                None => "there is no invoice before".to_owned(),
+            };
+            edge.invoice.fault(faults, "preceding", reason);
+        }
+    }
+}
+
+impl BilledGroup {
+    fn of(edge: &Edge<'_>, group: &Group<'_>) -> Self {
+        let line = of_group(edge, group);
+        Self {
+            quantity: line.quantity,
+            exact: group.total.exact.clone(),
+            money: line.money,
+            stated: line.stated,
+            adjustment: line.adjustment,
+            certain: line.certain,
+        }
+    }
+}
+
+/// The lines that lead from what was billed of a group to what is to be billed.
+fn lines<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Vec<Expected<'a>> {
+    let line = |charge_type, quantity, money, of: &BilledGroup, changes| Expected {
+        subscription: group.subscription,
+        meter: group.meter,
+        tier: group.total.tier,
+        charge_type,
+        quantity,
+        money,
+        stated: of.stated.clone(),
+        adjustment: of.adjustment.clone(),
+        changes,
+        certain: of.certain,
+    };
+    let Some(then) = before.groups.get(&group.total.tier) else {
+        return vec![line("new", now.quantity.clone(), now.money.clone(), now, false)];
+    };
+    if (&then.stated, &then.adjustment) == (&now.stated, &now.adjustment) {
+        if (&then.quantity, &then.exact) == (&now.quantity, &now.exact) {
+            return Vec::new();
+        }
+        let (quantity, money) = (&now.quantity - &then.quantity, &now.money - &then.money);
+        return vec![line("adjustment", quantity, money, now, true)];
+    }
+    vec![
+        line("reversal", -&then.quantity, -&then.money, then, true),
+        line("new", now.quantity.clone(), now.money.clone(), now, true),
+    ]
+}
+
+/// The line of a group that nothing is left of.
+fn gone_line<'a>(
+    edge: &'a Edge<'a>,
+    (subscription, meter): &Scope,
+    tier: usize,
+    gone: &BilledGroup,
+) -> Option<Expected<'a>> {
+    let (id, of) = edge.subscriptions.by_id.get_key_value(subscription)?;
+    Some(Expected {
+        subscription: id,
+        meter: edge.prices.of(&of.list, meter)?,
+        tier,
+        charge_type: "reversal",
+        quantity: -&gone.quantity,
+        money: -&gone.money,
+        stated: gone.stated.clone(),
+        adjustment: gone.adjustment.clone(),
+        changes: true,
+        certain: gone.certain,
+    })
+}
+
+/// The rows of a subscription and meter after an adjustment, by day; those for rounding come last.
+fn change(
+    path: &str,
+    before: &BilledRun,
+    rows: &[Row],
+    daily: &mut Daily<'_>,
+    faults: &mut Faults,
+) -> Vec<Row> {
+    let is_rounding = |row: &&Row| row.cell(CHARGE_TYPE) == "roundingAdjustment";
+    let mut left: Vec<Option<&Row>> =
+        before.rows.iter().filter(|row| !is_rounding(row)).map(Some).collect();
+    let mut rounding: Vec<Row> = before.rows.iter().filter(is_rounding).cloned().collect();
+    let mut new: Vec<&Row> = Vec::new();
+    let (mut cursor, mut section, mut date) = (0, 0, "");
+    for row in rows {
+        let kinds = ["reversal", "new", "roundingAdjustment"];
+        let Some(kind) = kinds.iter().position(|kind| *kind == row.cell(CHARGE_TYPE)) else {
+            let reason = format!("ChargeType is {:?}", row.cell(CHARGE_TYPE));
+            faults.add(path, Some(row.line), reason);
+            continue;
+        };
+        if kind < section {
+            faults.add(path, Some(row.line), "what is taken back comes first, then what is billed");
+        }
+        if kind > section {
+            date = "";
+        }
+        section = section.max(kind);
+        match kind {
+            0 => {
+                daily.rated_lines += 1;
+                match find(&left, cursor, row) {
+                    Some(at) => {
+                        left[at] = None;
+                        cursor = at + 1;
+                    }
+                    None => faults.add(path, Some(row.line), "takes back what was not billed"),
+                }
+            }
+            1 => {
+                daily.rated_lines += 1;
+                if row.cell(USAGE_DATE) < date {
+                    let reason = format!("UsageDate {} follows {date}", row.cell(USAGE_DATE));
+                    faults.add(path, Some(row.line), reason);
+                }
+                new.push(row);
+            }
+            _ => {
+                daily.rounding_lines += 1;
+                round(&mut rounding, row);
+            }
+        }
+        date = row.cell(USAGE_DATE);
+    }
+    let mut now: Vec<Row> = left.into_iter().flatten().chain(new).cloned().collect();
+    now.sort_by(|a, b| a.cell(USAGE_DATE).cmp(b.cell(USAGE_DATE)));
+    now.extend(rounding);
+    now
+}
+
+/// The row that a negative one takes back: mostly the one behind that of the negative row before.
+fn find(left: &[Option<&Row>], cursor: usize, row: &Row) -> Option<usize> {
+    let numbers = [QUANTITY, BILLING, PRICING];
+    let is_taken_back = |billed: &Row| {
+        row.agrees_but(billed, &[INVOICE_NUMBER, CHARGE_TYPE, QUANTITY, BILLING, PRICING])
+            && numbers.iter().all(|at| {
+                let sum = number::parse(row.cell(*at)).zip(number::parse(billed.cell(*at)));
+                sum.is_some_and(|(a, b)| (a + b).is_zero())
+            })
+    };
+    let places = (cursor..left.len()).chain(0..cursor.min(left.len()));
+    places.into_iter().find(|at| left[*at].is_some_and(is_taken_back))
+}
+
+/// Adds a row for rounding to the one that was billed at the same price, if there is one.
+fn round(rounding: &mut Vec<Row>, row: &Row) {
+    let but = [INVOICE_NUMBER, BILLING];
+    let Some(at) = rounding.iter().position(|billed| billed.agrees_but(row, &but)) else {
+        rounding.push(row.clone());
+        return;
+    };
+    let amounts = [&rounding[at], row].map(|row| number::parse(row.cell(BILLING)));
+    let sum: BigDecimal = amounts.into_iter().flatten().sum();
+    if sum.is_zero() {
+        rounding.remove(at);
+    } else {
+        rounding[at] = row.with(&[(BILLING, &number::trimmed(&sum))]);
+    }
+}
+
+/// A hash of what rows say was used, whatever their order and cut.
+fn used(rows: &[Row]) -> UsageHash {
+    let (mut by_day, mut by_resource): (BTreeMap<Vec<String>, BigDecimal>, BTreeMap<_, _>) =
+        Default::default();
+    for row in rows.iter().filter(|row| row.cell(CHARGE_TYPE) == "new") {
+        let quantity = number::parse(row.cell(QUANTITY)).unwrap_or_default();
+        let mut key: Vec<String> = resource(row).map(str::to_owned).collect();
+        *by_resource.entry(key.clone()).or_insert_with(BigDecimal::zero) += &quantity;
+        key.push(row.cell(USAGE_DATE).to_owned());
+        *by_day.entry(key).or_insert_with(BigDecimal::zero) += quantity;
+    }
+    UsageHash::of_sums(&by_day, &by_resource)
+}
