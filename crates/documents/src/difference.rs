@@ -46,10 +46,10 @@ pub fn daily_difference(
     table: &mut TableBuilder,
 ) -> Result<DifferenceRows> {
     let (before, now) = (rows_of(before, invoice_number)?, rows_of(now, invoice_number)?);
-    let (mut then, mut today) = (runs(&before).peekable(), runs(&now).peekable());
+    let mut then = runs(&before).peekable();
     let mut written = DifferenceRows::default();
     // Whatever was billed is still there: usage is corrected, never deleted.
-    while let Some(run) = today.next() {
+    for run in runs(&now) {
         let same = then.next_if(|old| scope(&old[0]) == scope(&run[0])).unwrap_or_default();
         Run { before: same, now: run }.write(table, &mut written)?;
     }
@@ -98,31 +98,11 @@ impl<'a> Run<'a> {
     }
 
     fn write(self, table: &mut TableBuilder, written: &mut DifferenceRows) -> Result<()> {
-        let mut billed: HashMap<&Row, usize> = HashMap::new();
-        for row in Self::of_charge(self.before, CHARGE_NEW) {
-            *billed.entry(row).or_default() += 1;
+        for row in left(Self::of_charge(self.before, CHARGE_NEW), self.now) {
+            push(table, &reversed(row)?);
+            written.usage += 1;
         }
-        let mut new = Vec::new();
-        let mut kept: HashMap<&Row, usize> = HashMap::new();
-        for row in Self::of_charge(self.now, CHARGE_NEW) {
-            match billed.get_mut(row).filter(|left| **left > 0) {
-                Some(left) => {
-                    *left -= 1;
-                    *kept.entry(row).or_default() += 1;
-                }
-                None => new.push(row),
-            }
-        }
-        for row in Self::of_charge(self.before, CHARGE_NEW) {
-            match kept.get_mut(row).filter(|left| **left > 0) {
-                Some(left) => *left -= 1,
-                None => {
-                    push(table, &reversed(row)?);
-                    written.usage += 1;
-                }
-            }
-        }
-        for row in new {
+        for row in left(Self::of_charge(self.now, CHARGE_NEW), self.before) {
             push(table, row);
             written.usage += 1;
         }
@@ -158,6 +138,22 @@ impl<'a> Run<'a> {
         rows.retain(|row| number(row, Column::BillingPreTaxTotal) != 0);
         Ok(rows)
     }
+}
+
+/// The rows that have no equal among others, each of which equals one row only.
+fn left<'a>(rows: impl Iterator<Item = &'a Row>, others: &[Row]) -> Vec<&'a Row> {
+    let mut equal: HashMap<&Row, usize> = HashMap::new();
+    for other in others {
+        *equal.entry(other).or_default() += 1;
+    }
+    let mut left = Vec::new();
+    for row in rows {
+        match equal.get_mut(row) {
+            Some(more) if *more > 0 => *more -= 1,
+            _ => left.push(row),
+        }
+    }
+    left
 }
 
 fn too_large() -> Error {

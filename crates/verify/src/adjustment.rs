@@ -19,6 +19,7 @@ use crate::folder::{CertifiedEdge, Folder};
 use crate::number;
 use crate::paths::Paths;
 use crate::prices::Stated;
+use crate::quantities::has_one_price;
 use crate::reconciliation::{Expected, of_group};
 use crate::table::{Row, Table};
 use crate::used::UsageHash;
@@ -124,16 +125,15 @@ impl Billed {
             faults.add(&path, Some(line), reason);
         }
         let (mut daily, mut expected) = (Daily::default(), Vec::new());
-        let mut seen: HashSet<Scope> = HashSet::new();
+        check_order(&path, &rows, faults);
         for run in rows.chunk_by(|a, b| scope(a) == scope(b)) {
             let Some(first) = run.first() else { continue };
             let key = scope(first);
-            if !seen.insert(key.clone()) {
-                faults.add(&path, Some(first.line), "has rows of the same meter further up");
-            }
             let before = self.runs.remove(&key).unwrap_or_default();
-            let now = change(&path, &before, run, &mut daily, faults);
-            let number = [(INVOICE_NUMBER, edge.certified.invoice.as_str())];
+            let number = edge.certified.invoice.as_str();
+            let by_day = has_one_price(edge, (&key.0, &key.1));
+            let now = change((&path, number), &before, (run, by_day), &mut daily, faults);
+            let number = [(INVOICE_NUMBER, number)];
             let now: Vec<Row> = now.iter().map(|row| row.with(&number)).collect();
             let checked = check_rows(edge, folder, paths, path.clone(), &now, faults);
             let mut groups = BTreeMap::new();
@@ -232,11 +232,25 @@ fn gone_line<'a>(
     })
 }
 
+/// Rows of a subscription lie together, its meters in order.
+fn check_order(path: &str, rows: &[Row], faults: &mut Faults) {
+    let mut seen: HashSet<&str> = HashSet::new();
+    for sold in rows.chunk_by(|a, b| a.cell(SUBSCRIPTION) == b.cell(SUBSCRIPTION)) {
+        if !seen.insert(sold[0].cell(SUBSCRIPTION)) {
+            let reason = "its subscription has rows further up";
+            faults.add(path, Some(sold[0].line), reason);
+        }
+        for pair in sold.windows(2).filter(|pair| pair[1].cell(METER) < pair[0].cell(METER)) {
+            faults.add(path, Some(pair[1].line), "its meter does not follow the one before");
+        }
+    }
+}
+
 /// The rows of a subscription and meter after an adjustment, by day; those for rounding come last.
 fn change(
-    path: &str,
+    (path, invoice_number): (&str, &str),
     before: &BilledRun,
-    rows: &[Row],
+    (rows, by_day): (&[Row], bool),
     daily: &mut Daily<'_>,
     faults: &mut Faults,
 ) -> Vec<Row> {
@@ -247,6 +261,11 @@ fn change(
     let mut new: Vec<&Row> = Vec::new();
     let (mut cursor, mut section, mut date) = (0, 0, "");
     for row in rows {
+        let number = row.cell(INVOICE_NUMBER);
+        if number != invoice_number {
+            let reason = format!("InvoiceNumber is {number}; it should be {invoice_number}");
+            faults.add(path, Some(row.line), reason);
+        }
         let kinds = ["reversal", "new", "roundingAdjustment"];
         let Some(kind) = kinds.iter().position(|kind| *kind == row.cell(CHARGE_TYPE)) else {
             let reason = format!("ChargeType is {:?}", row.cell(CHARGE_TYPE));
@@ -260,6 +279,13 @@ fn change(
             date = "";
         }
         section = section.max(kind);
+        // Rows of a section stand by day, unless a price changes within the month: then the part of
+        // a record after the change may be younger than the record that follows.
+        if by_day && row.cell(USAGE_DATE) < date {
+            let reason = format!("UsageDate {} follows {date}", row.cell(USAGE_DATE));
+            faults.add(path, Some(row.line), reason);
+        }
+        date = row.cell(USAGE_DATE);
         match kind {
             0 => {
                 daily.rated_lines += 1;
@@ -273,10 +299,6 @@ fn change(
             }
             1 => {
                 daily.rated_lines += 1;
-                if row.cell(USAGE_DATE) < date {
-                    let reason = format!("UsageDate {} follows {date}", row.cell(USAGE_DATE));
-                    faults.add(path, Some(row.line), reason);
-                }
                 new.push(row);
             }
             _ => {
@@ -284,7 +306,6 @@ fn change(
                 round(&mut rounding, row);
             }
         }
-        date = row.cell(USAGE_DATE);
     }
     let mut now: Vec<Row> = left.into_iter().flatten().chain(new).cloned().collect();
     now.sort_by(|a, b| a.cell(USAGE_DATE).cmp(b.cell(USAGE_DATE)));

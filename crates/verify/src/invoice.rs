@@ -146,13 +146,14 @@ impl InvoiceFile {
         faults: &mut Faults,
     ) {
         let (invoice, certificate) = (&self.invoice, &folder.certificate);
-        let mut id = format!(
+        let edge = format!(
             "{}/{}/{}",
             invoice.seller.tenant_id, invoice.buyer.tenant_id, certificate.period
         );
-        if revision.revision > 0 {
-            id.push_str(&format!("/{}", revision.revision));
-        }
+        let id = match revision.revision {
+            0 => edge,
+            adjustment => format!("{edge}/{adjustment}"),
+        };
         let number = (invoice.revision.to_string(), revision.revision.to_string());
         let is_credit = invoice.net.starts_with('-');
         let kind = if is_credit { KIND_CREDIT_NOTE } else { "invoice" };

@@ -90,7 +90,8 @@ fn check_meters(
     }
 }
 
-fn has_one_price(edge: &Edge<'_>, (id, meter): (&str, &str)) -> bool {
+/// Whether no price of a meter changes within the month.
+pub(crate) fn has_one_price(edge: &Edge<'_>, (id, meter): (&str, &str)) -> bool {
     let subscription = edge.subscriptions.by_id.get(id);
     let prices = subscription.and_then(|subscription| edge.prices.of(&subscription.list, meter));
     prices.is_none_or(|meter| meter.prices.iter().all(|price| price.interval == 0))

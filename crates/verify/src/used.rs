@@ -27,7 +27,7 @@ impl UsageHash {
     ) -> Self {
         let all = |sums: &BTreeMap<Vec<String>, BigDecimal>| {
             let mut whole = Sha256::new();
-            for (key, quantity) in sums.iter().filter(|(_, quantity)| !quantity.is_zero()) {
+            for (key, quantity) in sums {
                 hash(&mut whole, key, "", quantity);
             }
             short(whole)

@@ -82,7 +82,7 @@ pub async fn post(
             return Err(missing_prices(month, &missing));
         }
         if work.lines(&rated)?.is_empty() {
-            return work.nothing(&ctx);
+            return Ok(work.nothing(&ctx));
         }
         let close = work.begin(&ctx, issue_on, known_at)?;
         tx.begin_close(&close).await?;
@@ -126,14 +126,14 @@ fn refuse_other_date(close: &CloseRow, issue_on: Option<Date>) -> Result<()> {
 }
 
 impl Work {
-    fn nothing(&self, ctx: &Ctx<'_>) -> Result<Adjusted> {
-        Ok(Adjusted {
+    fn nothing(&self, ctx: &Ctx<'_>) -> Adjusted {
+        Adjusted {
             month: self.month,
             revision: None,
             invoices: Vec::new(),
             keys: Vec::new(),
             folder: ctx.installation.documents().join(self.month.to_string()),
-        })
+        }
     }
 
     /// The facts of a new adjustment.

@@ -140,7 +140,10 @@ async fn late(tx: &mut store::Tx, added: &store::UsageAdded) -> Result<Vec<Strin
         added.segments.iter().map(|segment| segment.month).filter(|m| closed(*m)).collect();
     months.dedup();
     let note = |month| {
-        format!("{month} is closed: its usage in this file is kept, and in none of its invoices")
+        format!(
+            "{month} is closed: its usage in this file is kept, and in none of its invoices; see \
+             what that comes to with `skyhandel adjust --period {month}`"
+        )
     };
     Ok(months.into_iter().map(note).collect())
 }

@@ -13,7 +13,7 @@ fn row(id: &str, corrects: &str, day: &str, next: &str, quantity: &str) -> Strin
     )
 }
 
-const HEADER: &str = "event_id,corrects_event_id,subscription_id,meter_id,usage_start,usage_end,\
+const HEADER: &str = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,\
                       quantity,unit,resource_uri\n";
 
 fn closed() -> World {

@@ -198,7 +198,7 @@ fn lines(edges: &[EdgeDifference]) -> String {
         table(&["edge", "what", "tier", "line", "quantity", "amount"], &[2, 4, 5], &rows);
     let more = all.count().saturating_sub(LINES_MAX);
     if more > 0 {
-        text.push_str(&format!("\nand {more} more lines: see --json"));
+        text.extend([format!("\nand {more} more lines: see --json")]);
     }
     text
 }

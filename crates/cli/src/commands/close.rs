@@ -49,7 +49,10 @@ fn describe(closed: &Closed, invoices: &[InvoiceJson]) -> String {
     });
     if closed.late > 0 {
         let late = closed.late;
-        lines.push(format!("{late} usage records came too late and are not billed."));
+        lines.push(format!(
+            "{late} usage records came too late for the close; see what they come to, and what of \
+             them is billed, with: skyhandel adjust --period {month}"
+        ));
     }
     lines.push(format!("Next: skyhandel export --period {month} --to DIR"));
     lines.join("\n")

@@ -66,8 +66,11 @@ pub async fn run(ctx: Ctx<'_>, args: &RateArgs, output: Output) -> Result<()> {
     output.print(&json, || {
         let mut text = describe(&rated.edges);
         if rated.closed {
-            let closed = format!("\n\n{} is closed: its invoices are frozen, ", rated.month);
-            text.extend([closed.as_str(), "and what became known since is in none of them."]);
+            let month = rated.month;
+            text.extend([format!(
+                "\n\n{month} is closed: its invoices are frozen. What became known since is billed \
+                 as a difference: skyhandel adjust --period {month}"
+            )]);
         }
         if !rated.missing.is_empty() {
             let missing = rated.missing.iter().map(|missing| {

@@ -58,7 +58,7 @@ fn export() -> (World, PathBuf) {
                 if corrects.is_empty() { event } else { corrects }
             )
         });
-        let header = "event_id,corrects_event_id,subscription_id,meter_id,usage_start,usage_end,\
+        let header = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,\
                       quantity,unit,resource_uri,resource_location,tags\n";
         std::iter::once(header.to_owned()).chain(rows).collect()
     };
@@ -179,6 +179,17 @@ fn every_changed_cell_is_found_even_with_fitting_hashes() {
     assert!(verify(&folder, 1).passes(), "everything is as it was");
 }
 
+/// Whether it says something else when a row changes places with the one before. Rows of one day
+/// that an adjustment takes back, or bills, have no order among each other.
+fn has_order(name: &str, cells: &Cells, row: usize) -> bool {
+    let is_daily = name.contains("adjustment-") && name.contains("daily-rated-usage");
+    let of_one_day = || {
+        let keys = cells.select(["SubscriptionId", "MeterId", "ChargeType", "UsageDate"]);
+        keys[row] == keys[row - 1]
+    };
+    cells.rows[row] != cells.rows[row - 1] && !(is_daily && of_one_day())
+}
+
 /// Rows that are taken out, doubled or moved.
 #[test]
 fn every_lost_doubled_or_moved_row_is_found() {
@@ -193,7 +204,7 @@ fn every_lost_doubled_or_moved_row_is_found() {
             let mut doubled = cells.clone();
             doubled.rows.insert(row, cells.rows[row].clone());
             let mut edits = vec![("lost", lost), ("doubled", doubled)];
-            if row > 0 && cells.rows[row] != cells.rows[row - 1] {
+            if row > 0 && has_order(&name, &cells, row) {
                 let mut moved = cells.clone();
                 moved.rows.swap(row, row - 1);
                 edits.push(("moved", moved));
