@@ -16,6 +16,7 @@ mod touched;
 
 use std::collections::BTreeMap;
 
+use domain::LineOf;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use rating::EdgeIndex;
 use store::{CloseRow, InvoiceRow, Tx};
@@ -26,10 +27,11 @@ use crate::naming::Naming;
 use crate::partitions::in_parallel;
 use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
-use difference::{DifferenceLine, Sides};
+use difference::Sides;
 use side::Rated;
 use touched::Touched;
 
+pub(crate) use difference::DifferenceLine;
 pub(crate) use frozen::GROUPS;
 pub use post::{Adjusted, post};
 pub(crate) use side::Side;
@@ -137,7 +139,7 @@ pub(crate) async fn billed_side(
 }
 
 /// Everything that a difference is computed from.
-struct Work {
+pub(crate) struct Work {
     month: Month,
     /// The revision before the difference.
     last: CloseRow,
@@ -145,19 +147,20 @@ struct Work {
     invoices: Vec<InvoiceRow>,
     documents: Vec<store::DocumentRow>,
     touched: Touched,
-    before: Side,
-    now: Side,
+    pub before: Side,
+    pub now: Side,
 }
 
 /// Both sides, rated.
-struct Both {
+pub(crate) struct Both {
     before: KeptGroups,
     now: KeptGroups,
     parts: Vec<(Rated, Rated)>,
 }
 
 impl Work {
-    async fn load(ctx: &Ctx<'_>, tx: &mut Tx, last: &CloseRow, known_at: i64) -> Result<Self> {
+    /// Loads what was known when the month was last billed and at an instant.
+    pub async fn load(ctx: &Ctx<'_>, tx: &mut Tx, last: &CloseRow, known_at: i64) -> Result<Self> {
         let month = last.month;
         let programme = facts::programme(tx, known_at).await?;
         let period = month.in_zone(&programme.zone);
@@ -173,7 +176,7 @@ impl Work {
     }
 
     /// An adjustment is billed by the rate book that it was begun by.
-    fn refuse_other_book(&self, close: &CloseRow) -> Result<()> {
+    pub fn refuse_other_book(&self, close: &CloseRow) -> Result<()> {
         let found = self.now.book.hash().to_string();
         if found == close.rate_book {
             return Ok(());
@@ -187,7 +190,7 @@ impl Work {
     }
 
     /// Rates both sides of every partition with something new.
-    fn rate(&self, workers: usize, with_lines: bool) -> Result<Both> {
+    pub fn rate(&self, workers: usize, with_lines: bool) -> Result<Both> {
         let partitions: Vec<usize> = (0..self.now.partitions())
             .filter(|partition| self.now.meets(&self.touched, *partition))
             .collect();
@@ -205,12 +208,13 @@ impl Work {
         Ok(Both { before, now, parts: rest })
     }
 
-    fn sides<'a>(&'a self, rated: &'a Both) -> Sides<'a> {
+    /// Both sides, to be compared.
+    pub fn sides<'a>(&'a self, rated: &'a Both) -> Sides<'a> {
         Sides { before: (&self.before, &rated.before), now: (&self.now, &rated.now) }
     }
 
     /// The lines of each edge, by subscription, meter and tier.
-    fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
+    pub fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
         let sides = self.sides(rated);
         let mut edges: BTreeMap<EdgeIndex, Vec<DifferenceLine>> = BTreeMap::new();
         for (key, change) in sides.changes()? {
@@ -220,6 +224,20 @@ impl Work {
             }
         }
         Ok(edges)
+    }
+
+    /// What a line is about.
+    pub fn line_of(&self, edge: EdgeIndex, line: &DifferenceLine) -> LineOf<'_> {
+        let book = &self.now.book;
+        let terms = &book.edges()[edge.get()];
+        LineOf {
+            seller: terms.seller,
+            buyer: terms.buyer,
+            month: self.month,
+            subscription: book.subscription_id(line.subscription),
+            meter: &book.meters()[line.meter.get()],
+            tier: line.tier,
+        }
     }
 
     fn missing(&self, rated: &Both) -> Vec<MissingPrice> {

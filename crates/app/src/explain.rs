@@ -1,8 +1,9 @@
 //! Explaining an invoice line: from its usage, tier by tier and price by price, to its amount.
 //!
-//! The line is rated again from what was known at the close. The explanation ends in exactly the
-//! frozen amount, or there is none.
+//! The line is rated again from what was known at the close; a line of an adjustment also from what
+//! had been known before. The explanation ends in exactly the frozen amount, or there is none.
 
+mod difference;
 mod find;
 mod prices;
 mod units;
@@ -13,12 +14,16 @@ use kernel::{
     Amount, Currency, Error, ExchangeRate, InvoiceLineId, Money, Quantity, Result, Rounding,
     UnitPrice,
 };
+use rating::{EdgeIndex, MeterIndex, RateBook, SubscriptionIndex};
 use store::InvoiceRow;
 
 use crate::Ctx;
 use crate::export::Frozen;
+use crate::facts::Known;
+use crate::frozen::FrozenGroup;
 use crate::naming::Naming;
-use find::{Found, line_id, month_with, no_such_line, numbered, referenced};
+use crate::partitions::PeriodUsage;
+use find::{line_id, month_with, no_such_line, numbered, referenced};
 use units::Units;
 
 /// Which line is to be explained.
@@ -69,6 +74,17 @@ pub struct Explanation {
     pub meter: (String, String),
     /// The tier, counted from zero.
     pub tier: u8,
+    /// What had been billed before, which the line takes back; none where it takes nothing back.
+    pub before: Option<ExplainedSide>,
+    /// What the line bills; none where it only takes back.
+    pub now: Option<ExplainedSide>,
+    /// What the line says: the latter less the former.
+    pub amount: Money,
+}
+
+/// Why the units of a tier came to what they came to, by what was known at an instant.
+#[derive(Debug, Clone)]
+pub struct ExplainedSide {
     /// The usage in this tier, in the order in which it filled the tiers.
     pub usage: Vec<UsedUnits>,
     /// The prices of the tier that were used, by time.
@@ -77,7 +93,7 @@ pub struct Explanation {
     pub exact: Amount,
     /// How that becomes minor units.
     pub rounding: Rounding,
-    /// What the line says.
+    /// The exact amount in minor units.
     pub amount: Money,
 }
 
@@ -165,11 +181,17 @@ pub struct PriceStep {
 /// Where there is no such line.
 pub async fn explain(ctx: Ctx<'_>, name: &LineName, seller: Option<&str>) -> Result<Explanation> {
     let (frozen, invoice) = match name {
-        LineName::Number { invoice, .. } => {
+        LineName::Number { invoice, line } => {
             let found = crate::invoices::find(ctx, invoice, seller).await?;
+            if found.row.revision > 0 {
+                return difference::numbered(&ctx, &found.row, *line, name).await;
+            }
             (Frozen::load(&ctx, found.row.month).await?, Some(found.row))
         }
-        LineName::Reference(reference) => (month_with(&ctx, *reference).await?, None),
+        LineName::Reference(reference) => match month_with(&ctx, *reference).await? {
+            Some(frozen) => (frozen, None),
+            None => return difference::referenced(&ctx, *reference, name).await,
+        },
     };
     let naming = Naming::new(&frozen.known, &frozen.book);
     let found = match (name, &invoice) {
@@ -178,18 +200,64 @@ pub async fn explain(ctx: Ctx<'_>, name: &LineName, seller: Option<&str>) -> Res
         _ => None,
     };
     let found = found.ok_or_else(|| no_such_line(name))?;
-    Explainer { frozen: &frozen, naming: &naming }.explain(&found)
+    let group = found.rated.group;
+    let explainer = Explainer {
+        known: &frozen.known,
+        book: &frozen.book,
+        usage: &frozen.usage,
+        naming: &naming,
+    };
+    let now = explainer.side(&found.rated)?;
+    let subject = explainer.subject(group.subscription, group.meter);
+    Ok(Explanation {
+        edge: (
+            naming.key(found.invoice.seller).to_owned(),
+            naming.key(found.invoice.buyer).to_owned(),
+        ),
+        line: found.line,
+        reference: line_id(&frozen.book, found.rated.edge, &group),
+        subscription: subject.0,
+        meter: subject.1,
+        tier: group.tier,
+        before: None,
+        amount: now.amount,
+        now: Some(now),
+        invoice: found.invoice,
+    })
 }
 
+/// A group and where its usage is.
+#[derive(Debug, Clone, Copy)]
+struct RatedGroup {
+    edge: EdgeIndex,
+    partition: usize,
+    group: FrozenGroup,
+}
+
+/// What was known at an instant.
 struct Explainer<'a> {
-    frozen: &'a Frozen,
+    known: &'a Known,
+    book: &'a RateBook,
+    usage: &'a PeriodUsage,
     naming: &'a Naming<'a>,
 }
 
 impl Explainer<'_> {
-    fn explain(&self, found: &Found) -> Result<Explanation> {
-        let book = &self.frozen.book;
-        let edge = &book.edges()[found.edge.get()];
+    /// The id and name of a subscription, and of a meter.
+    fn subject(
+        &self,
+        subscription: SubscriptionIndex,
+        meter: MeterIndex,
+    ) -> ((String, String), (String, String)) {
+        let product = self.naming.product(subscription, meter);
+        let name = self.naming.subscription(subscription).map(|s| s.name.clone());
+        let id = self.book.subscription_id(subscription).to_string();
+        ((id, name.unwrap_or_default()), (product.meter_id.to_owned(), product.description()))
+    }
+
+    /// Rates the usage of a group again, down to its parts.
+    fn side(&self, found: &RatedGroup) -> Result<ExplainedSide> {
+        let edge = &self.book.edges()[found.edge.get()];
         let group = found.group;
         let position = usize::from(group.position);
         let batches = self.batches(found)?;
@@ -206,8 +274,8 @@ impl Explainer<'_> {
                 "rated again, the line comes to {exact}, which is not the frozen {amount}"
             )));
         }
-        let node = book.nodes(group.subscription)[position];
-        let schedule = book.schedule(node, group.meter);
+        let node = self.book.nodes(group.subscription)[position];
+        let schedule = self.book.schedule(node, group.meter);
         let Units { usage, prices } = self.units(found, &schedule, &batches, &lines)?;
         let prices: Vec<ExplainedPrice> = prices
             .into_iter()
@@ -218,25 +286,6 @@ impl Explainer<'_> {
         if sum != exact {
             return Err(Error::internal(format!("the parts come to {sum}, the line to {exact}")));
         }
-        let product = self.naming.product(group.subscription, group.meter);
-        Ok(Explanation {
-            edge: (self.naming.key(edge.seller).to_owned(), self.naming.key(edge.buyer).to_owned()),
-            line: found.line,
-            reference: line_id(self.frozen, found.edge, &group),
-            subscription: (
-                book.subscription_id(group.subscription).to_string(),
-                self.naming
-                    .subscription(group.subscription)
-                    .map_or_else(String::new, |s| s.name.clone()),
-            ),
-            meter: (product.meter_id.to_owned(), product.description()),
-            tier: group.tier,
-            usage,
-            prices,
-            exact,
-            rounding: edge.rounding,
-            amount,
-            invoice: found.invoice.clone(),
-        })
+        Ok(ExplainedSide { usage, prices, exact, rounding: edge.rounding, amount })
     }
 }

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use app::adjust::{Adjusted, Differences};
 use app::close::Closed;
+use app::explain::{Explanation, LineName};
 use app::export::{ExportOptions, Exported};
 use app::imports::{Imported, PriceOptions, UsageOptions};
+use app::invoices::{Invoice, InvoiceFilter};
 use app::rate::Rated;
 use app::{Ctx, Installation, NoProgress};
 use documents::Format;
@@ -151,6 +153,18 @@ impl World {
     pub fn adjust(&self, month: &str, workers: usize) -> Result<Adjusted> {
         let month = Self::month(month)?;
         self.run(|ctx| app::adjust::post(ctx, month, None, workers))
+    }
+
+    /// Every invoice.
+    pub fn invoices(&self) -> Result<Vec<Invoice>> {
+        let filter = InvoiceFilter::default();
+        self.run(|ctx| async move { app::invoices::list(ctx, &filter).await })
+    }
+
+    /// Explains a line by number or reference.
+    pub fn explain(&self, name: &str) -> Result<Explanation> {
+        let name: LineName = name.parse().map_err(kernel::Error::internal)?;
+        self.run(|ctx| async move { app::explain::explain(ctx, &name, None).await })
     }
 
     /// Exports everything of a month into a folder of this name; says where that is.

@@ -468,6 +468,13 @@ impl Run<'_> {
     }
 }
 
+/// The first price of a tier, if all that it had state the same.
+pub(crate) fn one_price<'m>(meter: &'m MeterPrices, total: &TierTotal) -> Option<&'m Price> {
+    let mut used = total.used.iter().map(|at| &meter.prices[*at]);
+    let first = used.next()?;
+    used.all(|other| other.stated == first.stated).then_some(first)
+}
+
 /// How a tier states its price: as it is, or the average where it had several.
 pub(crate) fn stated_of(
     meter: &MeterPrices,
@@ -475,11 +482,9 @@ pub(crate) fn stated_of(
     amount: &BigDecimal,
     currency: &str,
 ) -> Stated {
-    let mut stated = total.used.iter().map(|at| &meter.prices[*at].stated);
-    let first = stated.next();
-    match first {
-        Some(first) if stated.all(|other| other == first) => first.clone(),
-        _ => {
+    match one_price(meter, total) {
+        Some(price) => price.stated.clone(),
+        None => {
             let average = number::quotient(amount, &total.quantity, 15).unwrap_or_default();
             let average = number::trimmed(&average);
             [average.clone(), average, currency.to_owned(), "1".to_owned(), String::new()]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bigdecimal::{BigDecimal, Zero};
 use jiff::civil::Date;
 
-use crate::daily::{Group, stated_of};
+use crate::daily::{Group, one_price, stated_of};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
@@ -106,10 +106,8 @@ impl Expected<'_> {
 /// The line of a group that is billed for the first time.
 pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
     let stated = stated_of(group.meter, &group.total, &group.total.exact, &edge.certified.currency);
-    let first = group.total.used.first().map(|at| &group.meter.prices[*at]);
-    let adjustment = first
-        .filter(|price| price.stated == stated)
-        .map_or(AVERAGE, |price| price.adjustment.as_str());
+    let price = one_price(group.meter, &group.total);
+    let adjustment = price.map_or(AVERAGE, |price| price.adjustment.as_str());
     Expected {
         subscription: group.subscription,
         meter: group.meter,

@@ -16,7 +16,7 @@ pub(crate) const GROUPS: &str = "groups.parquet";
 impl Work {
     /// Rated again, what was billed must come to what was frozen; otherwise a difference would
     /// bill a mistake.
-    pub(super) fn check_frozen(&self, ctx: &Ctx<'_>, rated: &Both) -> Result<()> {
+    pub fn check_frozen(&self, ctx: &Ctx<'_>, rated: &Both) -> Result<()> {
         let frozen = self.billed(ctx)?;
         let book = &self.before.book;
         let again: BTreeMap<Key, (Quantity, i64)> = rated

@@ -10,7 +10,6 @@ use arrow_array::RecordBatch;
 use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
 use documents::{DifferenceRows, Format, Layout, Sink, TableBuilder, daily_difference};
-use domain::LineOf;
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result, Zone, instant_micros};
 use rating::{ENGINE_VERSION, EdgeIndex};
@@ -324,14 +323,7 @@ impl<'a> Drawing<'a> {
             let (lines, net) = categories.entry(product.category).or_default();
             *lines += 1;
             *net += difference.amount_minor;
-            let of = LineOf {
-                seller: terms.seller,
-                buyer: terms.buyer,
-                month,
-                subscription: book.subscription_id(difference.subscription),
-                meter: &book.meters()[difference.meter.get()],
-                tier: difference.tier,
-            };
+            let of = self.work.line_of(drawn.edge, difference);
             let id = of.adjustment_id(invoice.revision, difference.charge_type);
             let changes = if difference.was_billed { of.id().to_string() } else { String::new() };
             line(

@@ -1,9 +1,10 @@
 //! One side of a difference: what was known at an instant, and what it comes to.
 
 use arrow_array::RecordBatch;
-use kernel::{Month, Result};
+use kernel::{Error, Month, Result};
+use lake::PartitionHash;
 use lake::usage::Columns;
-use rating::{Group, LineNames, Output, RateBook, Rater, Unpriced};
+use rating::{Group, LineNames, Output, RateBook, Rater, SubscriptionIndex, Unpriced};
 use store::Tx;
 
 use super::touched::Touched;
@@ -17,7 +18,7 @@ use crate::partitions::PeriodUsage;
 pub(crate) struct Side {
     pub known: Known,
     pub book: RateBook,
-    usage: PeriodUsage,
+    pub usage: PeriodUsage,
 }
 
 /// The touched usage of a partition, rated.
@@ -63,6 +64,16 @@ impl Side {
         let book = known.book(month)?;
         let usage = PeriodUsage::load(ctx, tx, book.period_micros(), known_at).await?;
         Ok(Self { usage: usage.in_partitions(partitions), known, book })
+    }
+
+    /// The partition in which the usage of a subscription lies: that of its customer.
+    pub fn partition_of(&self, subscription: SubscriptionIndex) -> Result<usize> {
+        let id = self.book.subscription_id(subscription);
+        let sold = self.known.programme.subscriptions.get(&id);
+        let customer = sold.and_then(|sold| sold.path.last());
+        let customer = customer.ok_or_else(|| Error::internal("a subscription of nobody"))?;
+        let hash = PartitionHash::of(&customer.to_string());
+        Ok(self.usage.partitioning.index_of(hash))
     }
 
     /// How many partitions there are.

@@ -2,10 +2,10 @@
 
 use domain::LineOf;
 use kernel::{Error, InvoiceLineId, Month, Result};
-use rating::EdgeIndex;
+use rating::{EdgeIndex, RateBook};
 use store::InvoiceRow;
 
-use super::LineName;
+use super::{LineName, RatedGroup};
 use crate::Ctx;
 use crate::export::Frozen;
 use crate::frozen::{FrozenGroup, groups_name, read_groups};
@@ -21,10 +21,8 @@ pub(super) fn no_such_line(name: &LineName) -> Error {
 /// A line and where it stands.
 pub(super) struct Found {
     pub invoice: InvoiceRow,
-    pub edge: EdgeIndex,
     pub line: u64,
-    pub partition: usize,
-    pub group: FrozenGroup,
+    pub rated: RatedGroup,
 }
 
 /// The groups of one edge in the order of its invoice, with their partitions.
@@ -57,10 +55,8 @@ pub(super) fn numbered(frozen: &Frozen, invoice: &InvoiceRow, line: u64) -> Resu
     let at = usize::try_from(line - 1).ok().and_then(|at| groups.get(at).copied());
     Ok(at.map(|(partition, group)| Found {
         invoice: invoice.clone(),
-        edge,
         line,
-        partition,
-        group,
+        rated: RatedGroup { edge, partition, group },
     }))
 }
 
@@ -69,19 +65,20 @@ pub(super) fn referenced(frozen: &Frozen, reference: InvoiceLineId) -> Result<Op
     for invoice in &frozen.invoices {
         let edge = edge_of(frozen, invoice)?;
         let groups = groups_of(frozen, edge)?;
-        let at = groups.iter().position(|(_, group)| line_id(frozen, edge, group) == reference);
+        let at =
+            groups.iter().position(|(_, group)| line_id(&frozen.book, edge, group) == reference);
         if let Some(at) = at {
             let (partition, group) = groups[at];
             let line = at as u64 + 1;
-            return Ok(Some(Found { invoice: invoice.clone(), edge, line, partition, group }));
+            let rated = RatedGroup { edge, partition, group };
+            return Ok(Some(Found { invoice: invoice.clone(), line, rated }));
         }
     }
     Ok(None)
 }
 
 /// The id of a line.
-pub(super) fn line_id(frozen: &Frozen, edge: EdgeIndex, group: &FrozenGroup) -> InvoiceLineId {
-    let book = &frozen.book;
+pub(super) fn line_id(book: &RateBook, edge: EdgeIndex, group: &FrozenGroup) -> InvoiceLineId {
     let edge = &book.edges()[edge.get()];
     LineOf {
         seller: edge.seller,
@@ -94,8 +91,8 @@ pub(super) fn line_id(frozen: &Frozen, edge: EdgeIndex, group: &FrozenGroup) -> 
     .id()
 }
 
-/// The closed month that has a line.
-pub(super) async fn month_with(ctx: &Ctx<'_>, reference: InvoiceLineId) -> Result<Frozen> {
+/// The closed month whose close has billed a line.
+pub(super) async fn month_with(ctx: &Ctx<'_>, reference: InvoiceLineId) -> Result<Option<Frozen>> {
     let mut tx = ctx.read().await?;
     let mut months: Vec<Month> = tx.invoices().await?.iter().map(|invoice| invoice.month).collect();
     drop(tx);
@@ -106,8 +103,8 @@ pub(super) async fn month_with(ctx: &Ctx<'_>, reference: InvoiceLineId) -> Resul
     for month in months.into_iter().rev() {
         let frozen = Frozen::load(ctx, month).await?;
         if referenced(&frozen, reference)?.is_some() {
-            return Ok(frozen);
+            return Ok(Some(frozen));
         }
     }
-    Err(no_such_line(&LineName::Reference(reference)))
+    Ok(None)
 }

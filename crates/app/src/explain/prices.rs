@@ -5,14 +5,13 @@ use jiff::Timestamp;
 use kernel::{Amount, Error, Quantity, Result, micros_instant};
 use rating::{EdgeIndex, Interval, NodeIndex, Origin, Price};
 
-use super::find::Found;
-use super::{ExplainedPrice, Explainer, PriceStep};
+use super::{ExplainedPrice, Explainer, PriceStep, RatedGroup};
 
 impl Explainer<'_> {
     /// What the units of one price come to, and how it was made.
     pub(super) fn price(
         &self,
-        found: &Found,
+        found: &RatedGroup,
         node: NodeIndex,
         interval: &Interval,
         quantity: Quantity,
@@ -22,7 +21,7 @@ impl Explainer<'_> {
         let price = interval.price.as_ref().map_err(|_| lost())?;
         let tier = price.tiers.get(usize::from(group.tier)).ok_or_else(lost)?;
         let next = price.tiers.get(usize::from(group.tier) + 1);
-        let edge = &self.frozen.book.edges()[found.edge.get()];
+        let edge = &self.book.edges()[found.edge.get()];
         let exchanged = price.pricing_currency != edge.currency;
         let source = || (price.rate.day, self.rate_source(found.edge));
         Ok(ExplainedPrice {
@@ -42,9 +41,9 @@ impl Explainer<'_> {
 
     /// Whose rates the terms of an edge name.
     fn rate_source(&self, edge: EdgeIndex) -> String {
-        let edge = &self.frozen.book.edges()[edge.get()];
-        let day = self.frozen.book.month().first_day();
-        let agreement = self.frozen.known.programme.agreements.iter().find(|agreement| {
+        let edge = &self.book.edges()[edge.get()];
+        let day = self.book.month().first_day();
+        let agreement = self.known.programme.agreements.iter().find(|agreement| {
             (agreement.seller, agreement.buyer) == (edge.seller, edge.buyer)
                 && agreement.validity.contains(day)
         });
@@ -57,12 +56,12 @@ impl Explainer<'_> {
     /// How a price came about: the price sheet or rule first, this edge last.
     fn steps(
         &self,
-        found: &Found,
+        found: &RatedGroup,
         node: NodeIndex,
         at: i64,
         price: &Price,
     ) -> Result<Vec<PriceStep>> {
-        let book = &self.frozen.book;
+        let book = self.book;
         let group = found.group;
         let (path, nodes) = (book.path(group.subscription), book.nodes(group.subscription));
         let lost = || Error::internal("a price has lost its rule");

@@ -10,8 +10,7 @@ use rating::{
     Unpriced,
 };
 
-use super::find::Found;
-use super::{Explainer, UsedUnits};
+use super::{Explainer, RatedGroup, UsedUnits};
 use crate::frozen::{Decimals, Lines, Scopes, dictionary, times, without_runs};
 
 /// A record of the line's subscription and meter.
@@ -63,13 +62,13 @@ struct Part {
 
 impl Explainer<'_> {
     /// The usage of the line's subscription and meter, as it was known.
-    pub(super) fn batches(&self, found: &Found) -> Result<Vec<RecordBatch>> {
+    pub(super) fn batches(&self, found: &RatedGroup) -> Result<Vec<RecordBatch>> {
         let scope = (found.group.subscription, found.group.meter);
         let mut batches = Vec::new();
-        let reader = self.frozen.usage.reader(found.partition, Columns::All);
+        let reader = self.usage.reader(found.partition, Columns::All);
         reader.read(|batch| {
             // Rows of one subscription and meter lie together.
-            let from = rows_before(&batch, &self.frozen.book, scope)?;
+            let from = rows_before(&batch, self.book, scope)?;
             if let Some((from, rows)) = from {
                 batches.push(batch.slice(from, rows));
             }
@@ -80,7 +79,7 @@ impl Explainer<'_> {
 
     /// Rates these records: the groups, and the lines in the order of the records.
     pub(super) fn rate(&self, batches: &[RecordBatch]) -> Result<(Vec<Group>, Vec<RecordBatch>)> {
-        let book = &self.frozen.book;
+        let book = self.book;
         let mut rated = Rated::default();
         let names = LineNames::new(book, crate::groups::LINE_ROWS);
         let mut rater = Rater::new(book, Some(&names));
@@ -93,7 +92,7 @@ impl Explainer<'_> {
     /// The units of the line's tier.
     pub(super) fn units<'s>(
         &self,
-        found: &Found,
+        found: &RatedGroup,
         schedule: &'s Schedule,
         batches: &[RecordBatch],
         lines: &[RecordBatch],
@@ -132,12 +131,12 @@ impl Explainer<'_> {
     /// The records beside their lines, cut as this edge cuts them.
     fn parts(
         &self,
-        found: &Found,
+        found: &RatedGroup,
         schedule: &Schedule,
         batches: &[RecordBatch],
         lines: &[RecordBatch],
     ) -> Result<Vec<Part>> {
-        let book = &self.frozen.book;
+        let book = self.book;
         let position = usize::from(found.group.position);
         let mut lines = Lines::new(lines.iter().cloned().map(Ok), book);
         let mut parts: Vec<Part> = Vec::new();

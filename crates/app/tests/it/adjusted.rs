@@ -113,3 +113,123 @@ fn posted_differences_tie_out_with_what_was_billed() {
     assert!(again.edges.is_empty(), "without new facts there is no difference");
     assert!(world.adjust("2026-01", 1).unwrap().revision.is_none());
 }
+
+/// Twenty late units, a correction of the close's first record, ten units given back, and a
+/// correction of the late record.
+fn facts() -> [String; 4] {
+    [
+        row("e3", "", "11", "12", "20"),
+        row("c1", "e1", "09", "10", "75"),
+        row("e4", "", "14", "15", "-10"),
+        row("c3", "e3", "11", "12", "12.5"),
+    ]
+}
+
+/// What was billed in sum on each edge, over all documents.
+fn billed(world: &World) -> Vec<String> {
+    let invoices = world.invoices().unwrap();
+    let mut sums: std::collections::BTreeMap<(String, String), kernel::Money> = Default::default();
+    for invoice in invoices {
+        let zero = kernel::Money::zero(invoice.row.net.currency());
+        let sum = sums.entry((invoice.seller, invoice.buyer)).or_insert(zero);
+        *sum = sum.checked_add(invoice.row.net).unwrap();
+    }
+    sums.into_iter().map(|((seller, buyer), sum)| format!("{seller} {buyer} {sum}")).collect()
+}
+
+/// Whatever order facts arrive in, and however often differences are billed: in sum it is what
+/// perfect knowledge would have billed at once.
+// req: H5
+#[test]
+fn every_order_of_arrival_comes_to_the_same() {
+    let facts = facts();
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(fixtures::FOUR_DEEP).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.usage("all.csv", format!("{HEADER}{}", facts.concat())).unwrap();
+    world.close("2026-01", 2).unwrap();
+    let perfect = billed(&world);
+    for order in 0..24 {
+        let mut left: Vec<&String> = facts.iter().collect();
+        let mut order_left = order;
+        let mut world = closed();
+        for step in (1..=4).rev() {
+            let fact = left.remove(order_left % step);
+            order_left /= step;
+            world.go_to(&format!("2026-02-{:02}T09:00:00Z", 20 - step)).unwrap();
+            world.usage(&format!("late-{step}.csv"), format!("{HEADER}{fact}")).unwrap();
+            // Some are billed at once, others together with those that follow.
+            if (order + step) % 3 > 0 || step == 1 {
+                world.adjust("2026-01", 1 + order % 2).unwrap();
+            }
+        }
+        assert_eq!(billed(&world), perfect, "order {order}");
+        if order % 6 == 0 {
+            export_and_verify(&world, "out");
+        }
+    }
+}
+
+/// Each line of an adjustment explains itself, and ends in what it says.
+// req: H5
+#[test]
+fn every_line_of_an_adjustment_explains_itself() {
+    let world = closed();
+    world.usage("late.csv", format!("{HEADER}{}", facts().concat())).unwrap();
+    let adjusted = world.adjust("2026-01", 1).unwrap();
+    for invoice in &adjusted.invoices {
+        let mut sum = kernel::Money::zero(invoice.net.currency());
+        for line in 1..=invoice.invoice_lines {
+            let name = format!("{}/{line}", invoice.number);
+            let explained = world.explain(&name).unwrap();
+            sum = sum.checked_add(explained.amount).unwrap();
+            assert!(explained.before.is_some() || explained.now.is_some());
+            let again = world.explain(&explained.reference.to_string()).unwrap();
+            assert_eq!((again.line, again.amount), (line, explained.amount));
+            assert_eq!(again.invoice.number, invoice.number);
+        }
+        assert_eq!(sum, invoice.net);
+        let beyond = format!("{}/{}", invoice.number, invoice.invoice_lines + 1);
+        assert!(world.explain(&beyond).is_err());
+    }
+}
+
+/// Less than was billed: a credit note that names what it credits, and postings the other way.
+#[test]
+fn what_is_given_back_is_a_credit_note() {
+    let world = closed();
+    world.usage("late.csv", format!("{HEADER}{}", row("c2", "e2", "19", "20", "0"))).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    let folder = export_and_verify(&world, "out").join("adjustment-1");
+    let json = std::fs::read_to_string(folder.join("cloud/tokyo/invoice.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    // 60 units at 0.09 are left of 9.72 and 1.89.
+    assert_eq!(json["kind"], "credit-note");
+    assert_eq!(json["net"], "-6.21");
+    assert_eq!(json["preceding"]["number"], "CLOUD-000001");
+    let ledger = Cells::read(&folder.join("cloud/ledger.csv")).unwrap();
+    let mut postings = ledger.select(["Reason", "Account", "Debit", "Credit"]);
+    postings.sort_unstable();
+    assert_eq!(
+        postings,
+        [
+            ["credit note issued", "receivable/tokyo", "", "6.21"],
+            ["credit note issued", "revenue/usage", "6.21", ""],
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_billed_is_said() {
+    let world = closed();
+    assert!(world.adjust("2026-02", 1).unwrap_err().to_string().contains("is not closed"));
+    let unknown = row("e9", "", "11", "12", "1").replace("aaaaaaaa", "bbbbbbbb");
+    world.usage("late.csv", format!("{HEADER}{unknown}")).unwrap();
+    let differences = world.differences("2026-01", 1).unwrap();
+    assert_eq!(differences.missing.len(), 4, "on every edge");
+    assert!(world.adjust("2026-01", 1).unwrap_err().to_string().contains("has no price"));
+    assert!(world.invoices().unwrap().iter().all(|invoice| invoice.row.revision == 0));
+}

@@ -1,7 +1,7 @@
 //! `skyhandel explain`
 
 use app::Ctx;
-use app::explain::{ExplainedPrice, Explanation, PriceStep, UsedUnits, explain};
+use app::explain::{ExplainedPrice, ExplainedSide, Explanation, PriceStep, UsedUnits, explain};
 use kernel::Result;
 use serde::Serialize;
 
@@ -21,13 +21,21 @@ struct ExplanationJson {
     meter_id: String,
     meter: String,
     tier: u8,
+    before: Option<SideJson>,
+    now: Option<SideJson>,
+    amount: String,
+    currency: String,
+}
+
+/// What had been billed, or what is.
+#[derive(Serialize)]
+struct SideJson {
     usage: Vec<UsageJson>,
     prices: Vec<PriceJson>,
     exact: String,
     rounding: String,
     decimals: u8,
     amount: String,
-    currency: String,
 }
 
 #[derive(Serialize)]
@@ -97,13 +105,21 @@ fn json(explanation: &Explanation) -> ExplanationJson {
         meter_id: explanation.meter.0.clone(),
         meter: explanation.meter.1.clone(),
         tier: explanation.tier,
-        usage: explanation.usage.iter().map(usage_json).collect(),
-        prices: explanation.prices.iter().map(price_json).collect(),
-        exact: explanation.exact.to_string(),
-        rounding: explanation.rounding.to_string(),
-        decimals: explanation.amount.currency().minor_digits(),
+        before: explanation.before.as_ref().map(side_json),
+        now: explanation.now.as_ref().map(side_json),
         amount: explanation.amount.digits(),
         currency: explanation.amount.currency().to_string(),
+    }
+}
+
+fn side_json(side: &ExplainedSide) -> SideJson {
+    SideJson {
+        usage: side.usage.iter().map(usage_json).collect(),
+        prices: side.prices.iter().map(price_json).collect(),
+        exact: side.exact.to_string(),
+        rounding: side.rounding.to_string(),
+        decimals: side.amount.currency().minor_digits(),
+        amount: side.amount.digits(),
     }
 }
 
@@ -175,27 +191,55 @@ fn describe(explanation: &Explanation, all: bool) -> String {
         format!("  tier          {}", explanation.tier),
         String::new(),
     ];
-    let listed = if all { explanation.usage.len() } else { LISTED };
-    let rows: Vec<Vec<String>> = explanation.usage.iter().take(listed).map(usage_row).collect();
+    for (side, said) in [
+        (&explanation.before, "What had been billed before, and is taken back:"),
+        (&explanation.now, "What is billed instead:"),
+    ] {
+        let Some(side) = side else { continue };
+        if explanation.invoice.revision > 0 {
+            lines.push(said.to_owned());
+            lines.push(String::new());
+        }
+        lines.extend(side_lines(side, all));
+        lines.push(String::new());
+    }
+    match (&explanation.before, &explanation.now) {
+        (Some(before), Some(now)) => lines.push(format!(
+            "The difference: {} - {} = {}",
+            now.amount.digits(),
+            before.amount.digits(),
+            explanation.amount
+        )),
+        (Some(_), None) => lines.push(format!("The line: {}", explanation.amount)),
+        (None, _) => {
+            lines.pop();
+        }
+    }
+    lines.join("\n")
+}
+
+fn side_lines(side: &ExplainedSide, all: bool) -> Vec<String> {
+    let listed = if all { side.usage.len() } else { LISTED };
+    let rows: Vec<Vec<String>> = side.usage.iter().take(listed).map(usage_row).collect();
     let headers = ["used from", "until", "event", "recorded", "used before", "in this tier"];
-    lines.push(table(&headers, &[3, 4, 5], &rows));
-    if explanation.usage.len() > listed {
-        let more = explanation.usage.len() - listed;
+    let mut lines = vec![table(&headers, &[3, 4, 5], &rows)];
+    if side.usage.len() > listed {
+        let more = side.usage.len() - listed;
         lines.push(format!("and {more} more; --all lists them"));
     }
-    for price in &explanation.prices {
+    for price in &side.prices {
         lines.push(String::new());
-        lines.extend(price_lines(price, explanation));
+        lines.extend(price_lines(price, side));
     }
     lines.push(String::new());
-    let amount = explanation.amount;
-    lines.push(format!("Together {} {}", explanation.exact, amount.currency()));
+    let amount = side.amount;
+    lines.push(format!("Together {} {}", side.exact, amount.currency()));
     lines.push(format!(
         "rounded {} to {} decimals: {amount}",
-        explanation.rounding,
+        side.rounding,
         amount.currency().minor_digits()
     ));
-    lines.join("\n")
+    lines
 }
 
 fn usage_row(used: &UsedUnits) -> Vec<String> {
@@ -209,7 +253,7 @@ fn usage_row(used: &UsedUnits) -> Vec<String> {
     ]
 }
 
-fn price_lines(price: &ExplainedPrice, explanation: &Explanation) -> Vec<String> {
+fn price_lines(price: &ExplainedPrice, side: &ExplainedSide) -> Vec<String> {
     let until = price.tier_until.map_or_else(String::new, |until| format!(" to {until}"));
     let mut lines = vec![format!(
         "From {} until {}, units above {}{until}:",
@@ -226,7 +270,7 @@ fn price_lines(price: &ExplainedPrice, explanation: &Explanation) -> Vec<String>
         price.effective_unit_price,
         price.pricing_currency,
         price.amount,
-        explanation.amount.currency()
+        side.amount.currency()
     ));
     lines
 }
