@@ -7,3 +7,4 @@ mod bad_input;
 mod determinism;
 mod imports;
 mod real_prices;
+mod year;
