@@ -141,7 +141,7 @@ fn describe(differences: &Differences) -> String {
     if differences.edges.is_empty() {
         text.push(format!("{month} comes to what was billed."));
     } else {
-        text.push(summary(&differences.edges));
+        text.push(edges(&differences.edges));
         text.push(String::new());
         text.push(lines(&differences.edges));
         text.push(String::new());
@@ -162,7 +162,8 @@ fn describe(differences: &Differences) -> String {
     text.join("\n")
 }
 
-fn summary(edges: &[EdgeDifference]) -> String {
+/// What each edge comes to, as a table.
+pub fn edges(edges: &[EdgeDifference]) -> String {
     let rows: Vec<Vec<String>> = edges
         .iter()
         .map(|edge| {

@@ -177,6 +177,8 @@ pub struct DemoMeter {
     pub region: &'static str,
     /// What is used of it in a day, in thousandths of a unit.
     pub daily: u64,
+    /// Whether its price depends on how much is used.
+    pub tiered: bool,
 }
 
 /// A sheet as a `RateCard` file has it.
@@ -235,6 +237,7 @@ pub fn catalogue(seed: u64) -> (Vec<DemoMeter>, Sheet) {
                     unit: service.unit,
                     region,
                     daily: service.daily,
+                    tiered: matches!(service.tiers, Tiers::Falling(_)),
                 });
             }
         }

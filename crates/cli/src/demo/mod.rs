@@ -8,7 +8,8 @@ mod sample;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use app::export::{ExportOptions, Exported, export};
+use app::adjust::Differences;
+use app::export::{ExportOptions, Exported, ExportedEdge, export};
 use app::imports::{self, PriceOptions, UsageOptions};
 use app::rate::{EdgeTotal, Rated, rate};
 use app::{Ctx, Installation, Progress};
@@ -18,6 +19,7 @@ use kernel::{Error, Key, Money, Month, Result};
 use serde::Serialize;
 
 use crate::args::DemoArgs;
+use crate::commands::adjust::edges;
 use crate::commands::rate::{AmountJson, amounts};
 use crate::commands::verify::{describe, verdict};
 use crate::output::{Output, line, table};
@@ -25,6 +27,8 @@ use sample::Sample;
 
 /// When the demo takes place: so that it is the same whenever it is run.
 const NOW: &str = "2026-11-02T08:00:00Z";
+/// When something arrives that should have been in the closed month.
+const LATER: &str = "2026-11-10T08:00:00Z";
 /// A file that tells an earlier demo, which may be replaced, from anything else.
 const MARKER: &str = ".skyhandel-demo";
 /// The folders of a demo.
@@ -35,6 +39,8 @@ struct DemoJson {
     period: String,
     usage_lines: u64,
     edges: Vec<EdgeJson>,
+    /// What was billed besides, because usage arrived after the close.
+    adjustments: Vec<AdjustmentJson>,
     certificate: &'static str,
     certificate_sha256: String,
     documents: String,
@@ -50,6 +56,16 @@ struct EdgeJson {
     net: String,
     bought: Vec<AmountJson>,
     margin: Option<String>,
+    invoice: String,
+    documents: String,
+}
+
+#[derive(Serialize)]
+struct AdjustmentJson {
+    seller: String,
+    buyer: String,
+    currency: String,
+    net: String,
     invoice: String,
     documents: String,
 }
@@ -78,6 +94,7 @@ pub async fn run(args: &DemoArgs, progress: &dyn Progress, output: Output) -> Re
     let rated = rate(ctx, month, workers, None).await?;
     say(command(folder, &format!("close --period {month}")));
     app::close::close(ctx, month, None, workers).await?;
+    let late = adjust(ctx, &sample, folder, &say).await?;
     let documents = folder.join("documents");
     say(command(folder, &format!("export --period {month} --to {}", documents.display())));
     let options = ExportOptions { month, format: Format::Csv, seller: None, buyer: None };
@@ -88,11 +105,12 @@ pub async fn run(args: &DemoArgs, progress: &dyn Progress, output: Output) -> Re
         period: month.to_string(),
         usage_lines: sample.lines,
         edges: rows(&rated, &exported)?,
+        adjustments: adjustments(&exported),
         certificate: verdict(&report),
         certificate_sha256: report.certificate.clone(),
         documents: documents.display().to_string(),
     };
-    output.print(&json, || summary(&json, &rated, &describe(&documents, &report)));
+    output.print(&json, || summary(&json, &rated, &late, &describe(&documents, &report)));
     Ok(if report.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -137,17 +155,59 @@ async fn load(ctx: Ctx<'_>, sample: &Sample, folder: &Path, say: &dyn Fn(String)
     imports::import_prices(ctx, &sample.prices, &options).await?;
     say(command(folder, &format!("import rates {}", sample.rates.display())));
     imports::import_rates(ctx, &sample.rates, None).await?;
-    let source: Key = "nordlys".parse().map_err(|why| Error::internal(format!("{why}")))?;
-    let options = UsageOptions { source, format: None, subscription: None, quarantine: None };
     for file in &sample.usage {
-        say(command(folder, &format!("import usage {} --source nordlys", file.display())));
-        imports::import_usage(ctx, file, &options).await?;
+        import_usage(ctx, file, folder, say).await?;
     }
     Ok(())
 }
 
+/// The last act: usage arrives after the close. Shows what that comes to on every tier, and bills
+/// it.
+async fn adjust(
+    ctx: Ctx<'_>,
+    sample: &Sample,
+    folder: &Path,
+    say: &dyn Fn(String),
+) -> Result<Differences> {
+    let now: Timestamp = LATER.parse().map_err(|error| Error::internal(format!("{error}")))?;
+    let ctx = Ctx { now, ..ctx };
+    let month: Month = sample::MONTH.parse().map_err(Error::internal)?;
+    say("and a week later, when a late record and a correction arrive:".to_owned());
+    import_usage(ctx, &sample.late, folder, say).await?;
+    say(command(folder, &format!("adjust --period {month}")));
+    let differences = app::adjust::differences(ctx, month, app::workers()).await?;
+    say(command(folder, &format!("adjust --period {month} --post")));
+    app::adjust::post(ctx, month, None, app::workers()).await?;
+    Ok(differences)
+}
+
+async fn import_usage(
+    ctx: Ctx<'_>,
+    file: &Path,
+    folder: &Path,
+    say: &dyn Fn(String),
+) -> Result<()> {
+    let source: Key = "nordlys".parse().map_err(|why| Error::internal(format!("{why}")))?;
+    let options = UsageOptions { source, format: None, subscription: None, quarantine: None };
+    say(command(folder, &format!("import usage {} --source nordlys", file.display())));
+    imports::import_usage(ctx, file, &options).await.map(|_| ())
+}
+
+fn adjustments(exported: &Exported) -> Vec<AdjustmentJson> {
+    let adjusted = exported.edges.iter().filter(|edge| edge.invoice.revision > 0);
+    let adjustment = |edge: &ExportedEdge| AdjustmentJson {
+        seller: edge.seller.clone(),
+        buyer: edge.buyer.clone(),
+        currency: edge.invoice.net.currency().to_string(),
+        net: edge.invoice.net.digits(),
+        invoice: edge.invoice.number.clone(),
+        documents: edge.folder.display().to_string(),
+    };
+    adjusted.map(adjustment).collect()
+}
+
 fn rows(rated: &Rated, exported: &Exported) -> Result<Vec<EdgeJson>> {
-    let edges = exported.edges.iter().map(|edge| {
+    let edges = exported.edges.iter().filter(|edge| edge.invoice.revision == 0).map(|edge| {
         let total = |total: &&EdgeTotal| {
             (&total.seller_key, &total.buyer_key) == (&edge.seller, &edge.buyer)
         };
@@ -169,7 +229,7 @@ fn rows(rated: &Rated, exported: &Exported) -> Result<Vec<EdgeJson>> {
     edges.collect()
 }
 
-fn summary(json: &DemoJson, rated: &Rated, verified: &str) -> String {
+fn summary(json: &DemoJson, rated: &Rated, late: &Differences, verified: &str) -> String {
     let headers = ["seller", "buyer", "bought for", "sold for", "margin", "invoice", "documents"];
     let rows: Vec<Vec<String>> = json
         .edges
@@ -190,5 +250,10 @@ fn summary(json: &DemoJson, rated: &Rated, verified: &str) -> String {
         })
         .collect();
     let verdict: Vec<&str> = verified.lines().skip_while(|line| !line.is_empty()).collect();
-    format!("\n{}\n{}", table(&headers, &[2, 3, 4], &rows), verdict.join("\n"))
+    format!(
+        "\n{}\n\nThe late record and the correction came to:\n\n{}\n{}",
+        table(&headers, &[2, 3, 4], &rows),
+        edges(&late.edges),
+        verdict.join("\n")
+    )
 }

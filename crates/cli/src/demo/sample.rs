@@ -30,7 +30,9 @@ pub struct Sample {
     pub prices: PathBuf,
     pub rates: PathBuf,
     pub usage: Vec<PathBuf>,
-    /// How many usage lines there are.
+    /// What arrives after the close: a late record and a correction.
+    pub late: PathBuf,
+    /// How many usage lines there are, without those that arrive late.
     pub lines: u64,
 }
 
@@ -50,6 +52,7 @@ pub fn write(folder: &Path, seed: u64, scale: u64) -> Result<Sample> {
         programme: put("programme.toml", PROGRAMME.as_bytes())?,
         prices: put("prices.json", &sheet)?,
         rates: put("rates.csv", exchange_rates(seed).as_bytes())?,
+        late: put("late.csv", &late(seed, scale, &meters)?)?,
         usage,
         lines,
     })
@@ -147,20 +150,53 @@ fn usage_file(
     )?;
     for (at, resource) in resources.iter().enumerate() {
         let meter = &meters[resource.meter];
-        for (day, (start, end)) in days.iter().enumerate() {
+        for (day, times) in days.iter().enumerate() {
             let quantity = quantity(&mut random, meter.daily * resource.size);
-            let Resource { subscription, name, group, tags, .. } = resource;
-            let tags = tags.replace('"', "\"\"");
-            writeln!(
-                out,
-                "{number}-{at}-{day},{subscription},{},{start},{end},{quantity},{},\
-                 /subscriptions/{subscription}/resourceGroups/{group}/providers/{name},{},{group},\
-                 {},\"{tags}\"",
-                meter.id, meter.unit, meter.region, meter.category
-            )?;
+            let id = format!("{number}-{at}-{day}");
+            out.write_all(row(resource, meter, &id, *times, &quantity).as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// What arrives after the close: a bulk of one resource with tiers, reported late, and
+/// a day of another that had been counted wrongly.
+fn late(seed: u64, scale: u64, meters: &[DemoMeter]) -> Result<Vec<u8>> {
+    let (days, resources) = (days()?, resources(seed, scale, meters));
+    let tiered = |resource: &&Resource| meters[resource.meter].tiered;
+    let found = resources.iter().find(tiered);
+    let found = found.ok_or_else(|| Error::internal("a demo without tiers"))?;
+    let meter = &meters[found.meter];
+    let millionths = meter.daily * 1000 * 400;
+    let quantity = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    let header = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,quantity,unit,\
+                  resource_uri,resource_location,resource_group,consumed_service,tags\n";
+    let late = row(found, meter, "late-1,", days[2], &quantity);
+    // The third day of the first resource of another meter, as the first usage file has it.
+    let other = resources.iter().position(|other| other.meter != found.meter);
+    let other = other.ok_or_else(|| Error::internal("a demo with one meter"))?;
+    let ids = format!("correction-1,0-{other}-2");
+    let resource = &resources[other];
+    let corrected = row(resource, &meters[resource.meter], &ids, days[2], "0.25");
+    Ok([header.to_owned(), late, corrected].concat().into_bytes())
+}
+
+/// A row of usage, with what identifies it.
+fn row(
+    resource: &Resource,
+    meter: &DemoMeter,
+    ids: &str,
+    (start, end): (Timestamp, Timestamp),
+    quantity: &str,
+) -> String {
+    let Resource { subscription, name, group, tags, .. } = resource;
+    let tags = tags.replace('"', "\"\"");
+    format!(
+        "{ids},{subscription},{},{start},{end},{quantity},{},\
+         /subscriptions/{subscription}/resourceGroups/{group}/providers/{name},{},{group},{},\
+         \"{tags}\"\n",
+        meter.id, meter.unit, meter.region, meter.category
+    )
 }
 
 /// A quantity around a usual one in hundred-thousandths: mostly with six decimals, sometimes with
@@ -196,7 +232,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let sample = write(folder.path(), seed, 1).unwrap();
             let mut files = sample.usage;
-            files.extend([sample.prices, sample.rates, sample.programme]);
+            files.extend([sample.prices, sample.rates, sample.programme, sample.late]);
             (
                 sample.lines,
                 files.iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>(),

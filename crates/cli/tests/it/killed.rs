@@ -11,6 +11,8 @@ use testkit::{contents, fixtures};
 const CUSTOMERS: usize = 60;
 /// How many usage files.
 const FILES: usize = 8;
+/// How many customers have usage that arrives after the close.
+const LATE: usize = 3;
 /// The signal that nobody can catch.
 const SIGKILL: i32 = 9;
 /// Places that are tried at least.
@@ -81,6 +83,12 @@ impl Scenario {
             commands.push(["import", "usage", &path].map(str::to_owned).to_vec());
         }
         commands.push(["close", "--period", "2026-01"].map(str::to_owned).to_vec());
+        // Usage that comes too late for a few customers, and what it comes to.
+        let late: String =
+            usage(FILES).lines().take(LATE + 1).map(|row| format!("{row}\n")).collect();
+        let path = put("late.csv", &late);
+        commands.push(["import", "usage", &path].map(str::to_owned).to_vec());
+        commands.push(["adjust", "--period", "2026-01", "--post"].map(str::to_owned).to_vec());
         Self { folder, commands }
     }
 
@@ -148,7 +156,7 @@ fn killed_anywhere_and_run_again_gives_the_same_documents() {
     let expected = documents(&data);
     assert_eq!(
         expected.keys().filter(|name| name.ends_with("invoice.json")).count(),
-        CUSTOMERS + 1
+        CUSTOMERS + 1 + LATE + 1
     );
     let all: Vec<(usize, u64)> = places
         .iter()
