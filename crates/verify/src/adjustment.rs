@@ -19,7 +19,6 @@ use crate::folder::{CertifiedEdge, Folder};
 use crate::number;
 use crate::paths::Paths;
 use crate::prices::Stated;
-use crate::quantities::has_one_price;
 use crate::reconciliation::{Expected, of_group};
 use crate::table::{Row, Table};
 use crate::used::UsageHash;
@@ -131,7 +130,7 @@ impl Billed {
             let key = scope(first);
             let before = self.runs.remove(&key).unwrap_or_default();
             let number = edge.certified.invoice.as_str();
-            let by_day = has_one_price(edge, (&key.0, &key.1));
+            let by_day = edge.has_one_price((&key.0, &key.1));
             let now = change((&path, number), &before, (run, by_day), &mut daily, faults);
             let number = [(INVOICE_NUMBER, number)];
             let now: Vec<Row> = now.iter().map(|row| row.with(&number)).collect();

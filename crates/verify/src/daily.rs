@@ -482,14 +482,12 @@ pub(crate) fn stated_of(
     amount: &BigDecimal,
     currency: &str,
 ) -> Stated {
-    match one_price(meter, total) {
-        Some(price) => price.stated.clone(),
-        None => {
-            let average = number::quotient(amount, &total.quantity, 15).unwrap_or_default();
-            let average = number::trimmed(&average);
-            [average.clone(), average, currency.to_owned(), "1".to_owned(), String::new()]
-        }
+    if let Some(price) = one_price(meter, total) {
+        return price.stated.clone();
     }
+    let average = number::quotient(amount, &total.quantity, 15).unwrap_or_default();
+    let average = number::trimmed(&average);
+    [average.clone(), average, currency.to_owned(), "1".to_owned(), String::new()]
 }
 
 fn decimal(row: &Row, at: usize) -> Result<BigDecimal, String> {

@@ -47,6 +47,14 @@ impl<'f> Edge<'f> {
         })
     }
 
+    /// Whether no price of a meter changes within the month, for a subscription.
+    pub fn has_one_price(&self, (id, meter): (&str, &str)) -> bool {
+        let subscription = self.subscriptions.by_id.get(id);
+        let prices =
+            subscription.and_then(|subscription| self.prices.of(&subscription.list, meter));
+        prices.is_none_or(|meter| meter.prices.iter().all(|price| price.interval == 0))
+    }
+
     /// Whether the buyer is the customer of a subscription.
     pub fn sells_to(&self, customer: &str) -> bool {
         self.invoice.invoice.buyer.tenant_id == customer

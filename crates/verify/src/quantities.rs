@@ -39,7 +39,7 @@ pub(crate) fn check(
             let (a, b) = (seen[other].usage[&key], seen[at].usage[&key]);
             // Where a price changes within the month, an edge cuts records by day that another
             // does not cut.
-            let by_day = [other, at].iter().all(|at| has_one_price(&edges[*at], key));
+            let by_day = [other, at].iter().all(|at| edges[*at].has_one_price(key));
             if a.by_resource == b.by_resource && (!by_day || a.by_day == b.by_day) {
                 continue;
             }
@@ -88,13 +88,6 @@ fn check_meters(
             }
         }
     }
-}
-
-/// Whether no price of a meter changes within the month.
-pub(crate) fn has_one_price(edge: &Edge<'_>, (id, meter): (&str, &str)) -> bool {
-    let subscription = edge.subscriptions.by_id.get(id);
-    let prices = subscription.and_then(|subscription| edge.prices.of(&subscription.list, meter));
-    prices.is_none_or(|meter| meter.prices.iter().all(|price| price.interval == 0))
 }
 
 /// Finds the first rows that differ.

@@ -105,9 +105,9 @@ impl Posted {
             _ => (true, true),
         };
         let before = change.before.filter(|_| takes_back);
-        let before = before.map(|group| self.side(&work.before, &group)).transpose()?;
+        let before = before.map(|group| explained(&work.before, &group)).transpose()?;
         let now = change.now.filter(|_| bills);
-        let now = now.map(|group| self.side(&work.now, &group)).transpose()?;
+        let now = now.map(|group| explained(&work.now, &group)).transpose()?;
         let minor = |side: &Option<ExplainedSide>| side.as_ref().map_or(0, |s| s.amount.minor());
         let amount = Money::new(line.amount_minor, invoice.net.currency());
         if minor(&now) - minor(&before) != amount.minor() {
@@ -130,16 +130,17 @@ impl Posted {
             invoice: invoice.clone(),
         })
     }
+}
 
-    fn side(&self, side: &Side, group: &KeptGroup) -> Result<ExplainedSide> {
-        let naming = Naming::new(&side.known, &side.book);
-        let found = RatedGroup {
-            edge: group.edge,
-            partition: side.partition_of(group.subscription)?,
-            group: FrozenGroup::from(group),
-        };
-        explainer(side, &naming).side(&found)
-    }
+/// A group, rated again by what was known on one side.
+fn explained(side: &Side, group: &KeptGroup) -> Result<ExplainedSide> {
+    let naming = Naming::new(&side.known, &side.book);
+    let found = RatedGroup {
+        edge: group.edge,
+        partition: side.partition_of(group.subscription)?,
+        group: FrozenGroup::from(group),
+    };
+    explainer(side, &naming).side(&found)
 }
 
 fn explainer<'a>(side: &'a Side, naming: &'a Naming<'a>) -> Explainer<'a> {

@@ -1,5 +1,7 @@
 //! What became known after a close: differences on every edge, worked out by hand.
 
+use std::collections::BTreeMap;
+
 use app::adjust::Differences;
 use documents::Format;
 use testkit::{Cells, World, fixtures};
@@ -128,7 +130,7 @@ fn facts() -> [String; 4] {
 /// What was billed in sum on each edge, over all documents.
 fn billed(world: &World) -> Vec<String> {
     let invoices = world.invoices().unwrap();
-    let mut sums: std::collections::BTreeMap<(String, String), kernel::Money> = Default::default();
+    let mut sums: BTreeMap<(String, String), kernel::Money> = BTreeMap::new();
     for invoice in invoices {
         let zero = kernel::Money::zero(invoice.row.net.currency());
         let sum = sums.entry((invoice.seller, invoice.buyer)).or_insert(zero);

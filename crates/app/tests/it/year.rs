@@ -18,7 +18,7 @@ const RECORDS: u32 = 14;
 /// How late a fact can be, in months.
 const LATE_MAX: u32 = 4;
 
-/// Numbers that depend on a seed alone (SplitMix64, by Steele, Lea and Flood).
+/// Numbers that depend on a seed alone (`SplitMix64`, by Steele, Lea and Flood).
 struct Random(u64);
 
 impl Random {

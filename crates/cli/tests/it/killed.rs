@@ -84,8 +84,7 @@ impl Scenario {
         }
         commands.push(["close", "--period", "2026-01"].map(str::to_owned).to_vec());
         // Usage that comes too late for a few customers, and what it comes to.
-        let late: String =
-            usage(FILES).lines().take(LATE + 1).map(|row| format!("{row}\n")).collect();
+        let late: String = usage(FILES).split_inclusive('\n').take(LATE + 1).collect();
         let path = put("late.csv", &late);
         commands.push(["import", "usage", &path].map(str::to_owned).to_vec());
         commands.push(["adjust", "--period", "2026-01", "--post"].map(str::to_owned).to_vec());
