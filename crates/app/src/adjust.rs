@@ -27,14 +27,13 @@ use crate::naming::Naming;
 use crate::partitions::in_parallel;
 use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
-use difference::Sides;
 use side::Rated;
-use touched::Touched;
 
-pub(crate) use difference::DifferenceLine;
+pub(crate) use difference::{DifferenceLine, Sides};
 pub(crate) use frozen::GROUPS;
 pub use post::{Adjusted, post};
 pub(crate) use side::Side;
+pub(crate) use touched::Touched;
 
 /// What would be billed now for a closed month.
 #[derive(Debug, Clone)]
@@ -153,9 +152,34 @@ pub(crate) struct Work {
 
 /// Both sides, rated.
 pub(crate) struct Both {
-    before: KeptGroups,
-    now: KeptGroups,
+    pub before: KeptGroups,
+    pub now: KeptGroups,
     parts: Vec<(Rated, Rated)>,
+}
+
+impl Both {
+    /// Rates both sides of every partition with something new.
+    pub fn rate(
+        (before, now): (&Side, &Side),
+        touched: &Touched,
+        workers: usize,
+        with_lines: bool,
+    ) -> Result<Self> {
+        let partitions: Vec<usize> =
+            (0..now.partitions()).filter(|partition| now.meets(touched, *partition)).collect();
+        let parts = in_parallel(workers, partitions.len(), |at| {
+            let side = |side: &Side| side.rate(touched, partitions[at], with_lines);
+            Ok((side(before)?, side(now)?))
+        })?;
+        let mut both =
+            Self { before: KeptGroups::default(), now: KeptGroups::default(), parts: Vec::new() };
+        for (mut a, mut b) in parts {
+            both.before.append(std::mem::take(&mut a.groups));
+            both.now.append(std::mem::take(&mut b.groups));
+            both.parts.push((a, b));
+        }
+        Ok(both)
+    }
 }
 
 impl Work {
@@ -191,21 +215,7 @@ impl Work {
 
     /// Rates both sides of every partition with something new.
     pub fn rate(&self, workers: usize, with_lines: bool) -> Result<Both> {
-        let partitions: Vec<usize> = (0..self.now.partitions())
-            .filter(|partition| self.now.meets(&self.touched, *partition))
-            .collect();
-        let parts = in_parallel(workers, partitions.len(), |at| {
-            let side = |side: &Side| side.rate(&self.touched, partitions[at], with_lines);
-            Ok((side(&self.before)?, side(&self.now)?))
-        })?;
-        let (mut before, mut now) = (KeptGroups::default(), KeptGroups::default());
-        let mut rest = Vec::new();
-        for (mut a, mut b) in parts {
-            before.append(std::mem::take(&mut a.groups));
-            now.append(std::mem::take(&mut b.groups));
-            rest.push((a, b));
-        }
-        Ok(Both { before, now, parts: rest })
+        Both::rate((&self.before, &self.now), &self.touched, workers, with_lines)
     }
 
     /// Both sides, to be compared.
@@ -215,15 +225,7 @@ impl Work {
 
     /// The lines of each edge, by subscription, meter and tier.
     pub fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
-        let sides = self.sides(rated);
-        let mut edges: BTreeMap<EdgeIndex, Vec<DifferenceLine>> = BTreeMap::new();
-        for (key, change) in sides.changes()? {
-            let lines = sides.lines(key, &change)?;
-            if !lines.is_empty() {
-                edges.entry(key.0).or_default().extend(lines);
-            }
-        }
-        Ok(edges)
+        self.sides(rated).all_lines()
     }
 
     /// What a line is about.

@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kernel::{Error, Money, Result};
+use lake::usage::SegmentInfo;
 
 use crate::Ctx;
+use crate::adjust::{Both, Side, Sides, Touched};
 use crate::partitions::PeriodUsage;
 use crate::rate::{self, Totals, Wanted};
 use world::World;
+
+/// How many late records make the differences.
+const LATE: usize = 1000;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -50,6 +55,11 @@ pub struct RateMeasured {
     pub lines_seconds: f64,
     /// Seconds of decoding the same columns and encoding the same columns without rating.
     pub floor_seconds: f64,
+    /// Seconds of finding the differences that a thousand late records make: seconds in which
+    /// nothing is loaded from a database, as with the others.
+    pub differences_seconds: f64,
+    /// The lines of these differences.
+    pub difference_lines: u64,
     /// The most memory that rating took, in bytes; none where the system does not tell.
     pub peak_bytes: Option<u64>,
     /// What each position of the sale path comes to.
@@ -84,6 +94,10 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
     let (floor_seconds, ()) = fastest(*repeat, || {
         floor::write(&ctx, &book, &usage, (&totals.extents, *workers), &floor)
     })?;
+    let late = world.late(folder, LATE)?;
+    let segments = usage.segments().to_vec();
+    let (differences_seconds, difference_lines) =
+        fastest(*repeat, || differences(&world, folder, (&segments, &late), period, *workers))?;
     if benchmark.for_peers {
         world.for_peers(&book, &folder.join("peers"))?;
     }
@@ -97,10 +111,37 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
         totals_seconds,
         lines_seconds,
         floor_seconds,
+        differences_seconds,
+        difference_lines,
         peak_bytes,
         totals: world.totals(&book, &totals),
         bytes: (read, files.iter().map(|file| file.bytes).sum()),
     })
+}
+
+/// What late usage changes: from the segments to the lines of every edge.
+fn differences(
+    world: &World,
+    folder: &Path,
+    (segments, late): (&[SegmentInfo], &[SegmentInfo]),
+    period: (i64, i64),
+    workers: usize,
+) -> Result<u64> {
+    let files = late.iter().map(|segment| folder.join(&segment.path));
+    let touched = Touched::of_files(files, period)?;
+    let side = |segments: Vec<SegmentInfo>, partitions: Option<usize>| {
+        let usage = PeriodUsage::of(folder.to_owned(), segments, period);
+        let usage = match partitions {
+            Some(partitions) => usage.in_partitions(partitions),
+            None => usage,
+        };
+        Side::of(world.known(), World::month(), usage, &touched)
+    };
+    let before = side(segments.to_vec(), None)?;
+    let now = side([segments, late].concat(), Some(before.partitions()))?;
+    let rated = Both::rate((&before, &now), &touched, workers, false)?;
+    let sides = Sides { before: (&before, &rated.before), now: (&now, &rated.now) };
+    Ok(sides.all_lines()?.values().map(Vec::len).sum::<usize>() as u64)
 }
 
 /// What something gives and how long it takes.

@@ -47,6 +47,11 @@ impl PeriodUsage {
         Self { lake, segments, partitioning, within }
     }
 
+    /// The segments, oldest first.
+    pub fn segments(&self) -> &[SegmentInfo] {
+        &self.segments
+    }
+
     /// The same in as many partitions as a close has frozen.
     pub fn in_partitions(self, partitions: usize) -> Self {
         Self { partitioning: Partitioning::of_count(partitions), ..self }
@@ -70,7 +75,8 @@ impl PeriodUsage {
     /// Reads a partition.
     pub fn reader(&self, index: usize, columns: Columns) -> UsageReader<'_> {
         let partition = self.partitioning.partition(index);
-        UsageReader { folder: &self.lake, segments: &self.segments, partition, columns }
+        let (folder, segments) = (&self.lake, &self.segments);
+        UsageReader { folder, segments, partition, columns, only: None }
     }
 }
 

@@ -48,6 +48,18 @@ pub(crate) struct Sides<'a> {
 }
 
 impl Sides<'_> {
+    /// The lines of each edge, by subscription, meter and tier.
+    pub fn all_lines(&self) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
+        let mut edges: BTreeMap<EdgeIndex, Vec<DifferenceLine>> = BTreeMap::new();
+        for (key, change) in self.changes()? {
+            let lines = self.lines(key, &change)?;
+            if !lines.is_empty() {
+                edges.entry(key.0).or_default().extend(lines);
+            }
+        }
+        Ok(edges)
+    }
+
     /// Every touched group before and now.
     pub fn changes(&self) -> Result<BTreeMap<GroupKey, Change>> {
         let mut changes: BTreeMap<GroupKey, Change> = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! One side of a difference: what was known at an instant, and what it comes to.
 
 use arrow_array::RecordBatch;
-use kernel::{Error, Month, Result};
+use kernel::{Error, Month, Result, instant_micros};
 use lake::PartitionHash;
-use lake::usage::Columns;
+use lake::usage::{Columns, UsageReader};
 use rating::{Group, LineNames, Output, RateBook, Rater, SubscriptionIndex, Unpriced};
 use store::Tx;
 
@@ -58,12 +58,25 @@ impl Side {
         known_at: i64,
         touched: &Touched,
     ) -> Result<Self> {
-        let mut known = Known::load(ctx, tx, month, known_at).await?;
+        let known = Known::load(ctx, tx, month, known_at).await?;
+        let zone = &known.programme.zone;
+        let period = month.in_zone(zone);
+        let period = (instant_micros(period.start()), instant_micros(period.end()));
+        let usage = PeriodUsage::load(ctx, tx, period, known_at).await?;
+        Self::of(known, month, usage.in_partitions(partitions), touched)
+    }
+
+    /// Leaves out whatever cannot price the touched usage.
+    pub fn of(
+        mut known: Known,
+        month: Month,
+        usage: PeriodUsage,
+        touched: &Touched,
+    ) -> Result<Self> {
         known.programme.subscriptions.retain(|id, _| touched.has(*id));
         known.meters = touched.meters()?;
         let book = known.book(month)?;
-        let usage = PeriodUsage::load(ctx, tx, book.period_micros(), known_at).await?;
-        Ok(Self { usage: usage.in_partitions(partitions), known, book })
+        Ok(Self { known, book, usage })
     }
 
     /// The partition in which the usage of a subscription lies: that of its customer.
@@ -92,12 +105,12 @@ impl Side {
         let columns = if with_lines { Columns::Details } else { Columns::Times };
         let mut rated = Rated::default();
         let mut rater = Rater::new(&self.book, names.as_ref());
-        self.usage.reader(partition, columns).read(|batch| {
-            for rows in touched.rows_of(&batch)? {
-                rater.push(&rows, &mut rated)?;
-                if with_lines {
-                    rated.usage.push(rows);
-                }
+        let wanted = |subscription: &str, meter: &str| touched.contains(subscription, meter);
+        let reader = self.usage.reader(partition, columns);
+        UsageReader { only: Some(&wanted), ..reader }.read(|batch| {
+            rater.push(&batch, &mut rated)?;
+            if with_lines {
+                rated.usage.push(batch);
             }
             Ok(())
         })?;

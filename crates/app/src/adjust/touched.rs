@@ -1,6 +1,7 @@
 //! Which subscriptions and meters of a period have usage that became known between two instants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use kernel::{MeterId, Result, SubscriptionId};
@@ -36,13 +37,16 @@ impl Touched {
         let (from, to) = period;
         let before: BTreeSet<String> =
             tx.segments(from, to, after).await?.into_iter().map(|segment| segment.path).collect();
+        let segments = tx.segments(from, to, until).await?.into_iter();
+        let new = segments.map(|segment| segment.path).filter(|path| !before.contains(path));
+        Self::of_files(new.map(|path| ctx.installation.lake().join(path)), period)
+    }
+
+    /// Looks through usage files.
+    pub fn of_files(files: impl Iterator<Item = PathBuf>, period: (i64, i64)) -> Result<Self> {
         let mut touched = Self::default();
-        for segment in tx.segments(from, to, until).await? {
-            if before.contains(&segment.path) {
-                continue;
-            }
-            let path = ctx.installation.lake().join(&segment.path);
-            for batch in batches_of(&path, Some(&COLUMNS), None)? {
+        for file in files {
+            for batch in batches_of(&file, Some(&COLUMNS), None)? {
                 touched.take(&batch?, period)?;
             }
         }
@@ -99,22 +103,5 @@ impl Touched {
     /// Whether some customer with new usage is in a partition.
     pub fn meets(&self, partition: lake::Partition) -> bool {
         self.customers.range(partition.first..=partition.last).next().is_some()
-    }
-
-    /// The rows of a batch that have to be rated again, in stretches.
-    pub fn rows_of(&self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
-        let (subscription_keys, subscriptions) = dictionary(batch, "subscription_id")?;
-        let (meter_keys, meters) = dictionary(batch, "meter_id")?;
-        let (mut found, mut from) = (Vec::new(), 0);
-        while from < batch.num_rows() {
-            let key = (subscription_keys[from], meter_keys[from]);
-            let same = |row: &usize| (subscription_keys[*row], meter_keys[*row]) == key;
-            let rows = (from..batch.num_rows()).take_while(same).count();
-            if self.contains(subscriptions.value(key.0 as usize), meters.value(key.1 as usize)) {
-                found.push(batch.slice(from, rows));
-            }
-            from += rows;
-        }
-        Ok(found)
     }
 }

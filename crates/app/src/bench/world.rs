@@ -22,6 +22,7 @@ use lake::{ColumnarWriter, PartitionHash};
 use rating::{Facts, RateBook};
 
 use crate::Ctx;
+use crate::facts::Known;
 use crate::partitions::in_parallel;
 
 const RESELLERS: usize = 100;
@@ -87,7 +88,7 @@ impl World {
         parsed("EUR")
     }
 
-    fn month() -> Month {
+    pub fn month() -> Month {
         parsed("2026-10")
     }
 
@@ -226,7 +227,7 @@ impl World {
             let (first, last) = (CUSTOMERS * file / files, CUSTOMERS * (file + 1) / files);
             let mut chunk = UsageChunk::default();
             for at in first..last {
-                self.customer_usage(at, &mut chunk);
+                self.customer_usage(at, |record| chunk.push(record));
             }
             let written = chunk.write(folder, &format!("{file:05}"))?;
             ctx.progress.advance(1);
@@ -236,8 +237,34 @@ impl World {
         Ok(segments.into_iter().flatten().collect())
     }
 
+    /// Writes late usage: one more record each of some customers, of what they have used already.
+    pub fn late(&self, folder: &Path, records: usize) -> Result<Vec<SegmentInfo>> {
+        let mut chunk = UsageChunk::default();
+        for late in 0..records {
+            let mut first: Option<UsageRecord> = None;
+            self.customer_usage(CUSTOMERS * late / records, |record| {
+                first.get_or_insert_with(|| record.clone());
+            });
+            if let Some(mut record) = first {
+                record.event_id = format!("late-{late}");
+                chunk.push(&record);
+            }
+        }
+        Ok(chunk.write(folder, "late")?.segments)
+    }
+
+    /// What is known of the month.
+    pub fn known(&self) -> Known {
+        Known {
+            programme: self.programme.clone(),
+            sheets: self.sheets.clone(),
+            rates: self.rates.clone(),
+            meters: self.meters.clone(),
+        }
+    }
+
     /// The usage of one customer: its share of all lines, evenly over its subscriptions.
-    fn customer_usage(&self, at: usize, chunk: &mut UsageChunk) {
+    fn customer_usage(&self, at: usize, mut take: impl FnMut(&UsageRecord)) {
         let (id, number) = self.customers[at];
         let share = |n: usize| u128::from(self.lines) * n as u128 / CUSTOMERS as u128;
         let lines = (share(at + 1) - share(at)) as usize;
@@ -272,7 +299,7 @@ impl World {
                 // Six decimals, up to fifty units.
                 let millionths = i128::from(random.next() % 50_000_000);
                 record.quantity = Quantity::from_mantissa(millionths * 1_000_000_000);
-                chunk.push(&record);
+                take(&record);
             }
             left -= many;
         }

@@ -21,6 +21,9 @@ struct RateJson {
     lines_per_second: u64,
     floor_seconds: f64,
     ratio_to_floor: f64,
+    differences_seconds: f64,
+    difference_lines: u64,
+    differences_ratio: f64,
     compile_seconds: f64,
     generate_seconds: f64,
     peak_bytes: Option<u64>,
@@ -64,6 +67,9 @@ fn json(measured: &RateMeasured, workers: usize) -> RateJson {
         lines_per_second: (measured.lines as f64 / seconds) as u64,
         floor_seconds: measured.floor_seconds,
         ratio_to_floor: seconds / measured.floor_seconds,
+        differences_seconds: measured.differences_seconds,
+        difference_lines: measured.difference_lines,
+        differences_ratio: measured.differences_seconds / seconds,
         compile_seconds: measured.compile_seconds,
         generate_seconds: measured.generate_seconds,
         peak_bytes: measured.peak_bytes,
@@ -84,6 +90,7 @@ fn describe(json: &RateJson) -> String {
          lines    {:.3} s, {} rated lines, {} MiB from {} MiB\n\
          rating   {:.3} s, {} lines a second\n\
          floor    {:.3} s: rating takes {:.2} times as long\n\
+         late     {:.3} s: {} lines of difference after 1,000 late records, {:.2} of rating\n\
          memory   {peak}\n\
          totals   {} {}",
         json.lines,
@@ -100,6 +107,9 @@ fn describe(json: &RateJson) -> String {
         json.lines_per_second,
         json.floor_seconds,
         json.ratio_to_floor,
+        json.differences_seconds,
+        json.difference_lines,
+        json.differences_ratio,
         json.totals.join(", "),
         json.currency,
     )

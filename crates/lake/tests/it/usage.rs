@@ -82,7 +82,7 @@ fn read(folder: &Path, segments: &[SegmentInfo], partitioning: Partitioning) -> 
     for index in 0..partitioning.len() {
         for columns in [Columns::Totals, Columns::Times, Columns::Details, Columns::All] {
             let partition = partitioning.partition(index);
-            let reader = UsageReader { folder, segments, partition, columns };
+            let reader = UsageReader { folder, segments, partition, columns, only: None };
             let mut read = Vec::new();
             reader
                 .read(|batch| {
