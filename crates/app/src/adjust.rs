@@ -18,13 +18,14 @@ use std::collections::BTreeMap;
 
 use domain::LineOf;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
+use lake::usage::Columns;
 use rating::EdgeIndex;
 use store::{CloseRow, InvoiceRow, Tx};
 
 use crate::close::RATED_LINES;
 use crate::groups::KeptGroups;
 use crate::naming::Naming;
-use crate::partitions::in_parallel;
+use crate::partitions::in_parallel_with;
 use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
 use side::Rated;
@@ -167,9 +168,16 @@ impl Both {
     ) -> Result<Self> {
         let partitions: Vec<usize> =
             (0..now.partitions()).filter(|partition| now.meets(touched, *partition)).collect();
-        let parts = in_parallel(workers, partitions.len(), |at| {
-            let side = |side: &Side| side.rate(touched, partitions[at], with_lines);
-            Ok((side(before)?, side(now)?))
+        let columns = if with_lines { Columns::Details } else { Columns::Times };
+        let names = with_lines.then(|| (before.line_names(), now.line_names()));
+        let (then, today) = (names.as_ref().map(|n| &n.0), names.as_ref().map(|n| &n.1));
+        let raters = || (before.rater(then), now.rater(today));
+        let parts = in_parallel_with(workers, partitions.len(), raters, |(then, today), at| {
+            let rows = now.rows(touched, partitions[at], columns)?;
+            let known = rows.iter().filter(|(segment, _)| before.knows(segment));
+            let known = known.map(|(_, rows)| rows);
+            let how = (columns, with_lines);
+            Ok((side::rate(then, known, how)?, side::rate(today, rows.iter().map(|r| &r.1), how)?))
         })?;
         let mut both =
             Self { before: KeptGroups::default(), now: KeptGroups::default(), parts: Vec::new() };

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{Error, Quantity, Result};
 
 use super::{Both, Work};
+use lake::usage::Wanted;
+
 use crate::Ctx;
 use crate::frozen::{BilledKey as Key, groups_name, read_billed};
 use crate::invoices::place;
@@ -73,7 +75,7 @@ impl Work {
         let row = self.documents.iter().find(|document| document.path == path);
         let row = row.ok_or_else(|| Error::internal(format!("{path} is not a document")))?;
         sheets::check_sha256(&file, &row.sha256)?;
-        let wanted = |subscription: &str, meter: &str| self.touched.contains(subscription, meter);
+        let wanted = |subscription: &str, meter: &str| self.touched.has(subscription, meter);
         let rows = read_billed(&file, wanted)?;
         let anew: BTreeSet<(&str, &str)> =
             rows.iter().map(|((s, m, ..), _)| (s.as_str(), m.as_str())).collect();

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use kernel::{Error, Month, Result, instant_micros};
 use lake::PartitionHash;
-use lake::usage::{Columns, UsageReader};
+use lake::usage::{Columns, UsageReader, resolve};
 use rating::{Group, LineNames, Output, RateBook, Rater, SubscriptionIndex, Unpriced};
 use store::Tx;
 
@@ -73,7 +73,7 @@ impl Side {
         usage: PeriodUsage,
         touched: &Touched,
     ) -> Result<Self> {
-        known.programme.subscriptions.retain(|id, _| touched.has(*id));
+        known.programme.subscriptions.retain(|id, _| touched.is_of(*id));
         known.meters = touched.meters()?;
         let book = known.book(month)?;
         Ok(Self { known, book, usage })
@@ -99,22 +99,48 @@ impl Side {
         touched.meets(self.usage.partitioning.partition(partition))
     }
 
-    /// Rates the touched usage of a partition; with lines and all details where documents are made.
-    pub fn rate(&self, touched: &Touched, partition: usize, with_lines: bool) -> Result<Rated> {
-        let names = with_lines.then(|| LineNames::new(&self.book, LINE_ROWS));
-        let columns = if with_lines { Columns::Details } else { Columns::Times };
-        let mut rated = Rated::default();
-        let mut rater = Rater::new(&self.book, names.as_ref());
-        let wanted = |subscription: &str, meter: &str| touched.contains(subscription, meter);
-        let reader = self.usage.reader(partition, columns);
-        UsageReader { only: Some(&wanted), ..reader }.read(|batch| {
-            rater.push(&batch, &mut rated)?;
-            if with_lines {
-                rated.usage.push(batch);
-            }
-            Ok(())
-        })?;
-        rater.finish(&mut rated)?;
-        Ok(rated)
+    /// A rater for this side's usage.
+    pub fn rater<'s>(&'s self, names: Option<&'s LineNames>) -> Rater<'s> {
+        Rater::new(&self.book, names)
     }
+
+    /// The names of this side's lines.
+    pub fn line_names(&self) -> LineNames {
+        LineNames::new(&self.book, LINE_ROWS)
+    }
+
+    /// The touched rows of a partition, with the segments that they lie in.
+    pub fn rows<'s>(
+        &'s self,
+        touched: &Touched,
+        partition: usize,
+        columns: Columns,
+    ) -> Result<Vec<(&'s str, RecordBatch)>> {
+        let reader = self.usage.reader(partition, columns);
+        let rows = UsageReader { only: Some(touched), ..reader }.rows()?.into_iter();
+        Ok(rows.map(|(at, batch)| (self.usage.segments()[at].path.as_str(), batch)).collect())
+    }
+
+    /// Whether a segment was known.
+    pub fn knows(&self, segment: &str) -> bool {
+        self.usage.segments().iter().any(|known| known.path == segment)
+    }
+}
+
+/// Rates the rows of a partition that count.
+pub(crate) fn rate<'r>(
+    rater: &mut Rater<'_>,
+    rows: impl Iterator<Item = &'r RecordBatch>,
+    (columns, with_lines): (Columns, bool),
+) -> Result<Rated> {
+    let usage = resolve(rows, columns)?;
+    let mut rated = Rated::default();
+    if usage.num_rows() > 0 {
+        rater.push(&usage, &mut rated)?;
+    }
+    rater.finish(&mut rated)?;
+    if with_lines && usage.num_rows() > 0 {
+        rated.usage.push(usage);
+    }
+    Ok(rated)
 }

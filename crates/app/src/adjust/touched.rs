@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use arrow_array::RecordBatch;
 use kernel::{MeterId, Result, SubscriptionId};
 use lake::PartitionHash;
-use lake::usage::batches_of;
+use lake::usage::{Wanted, batches_of};
 use store::Tx;
 
 use crate::Ctx;
@@ -24,6 +24,16 @@ pub(crate) struct Touched {
     customers: BTreeSet<PartitionHash>,
     /// How many records are new.
     pub records: u64,
+}
+
+impl Wanted for Touched {
+    fn has_subscription(&self, subscription: &str) -> bool {
+        self.meters.contains_key(subscription)
+    }
+
+    fn has(&self, subscription: &str, meter: &str) -> bool {
+        self.meters.get(subscription).is_some_and(|meters| meters.contains(meter))
+    }
 }
 
 impl Touched {
@@ -79,13 +89,8 @@ impl Touched {
         Ok(())
     }
 
-    /// Whether a meter of a subscription has new usage.
-    pub fn contains(&self, subscription: &str, meter: &str) -> bool {
-        self.meters.get(subscription).is_some_and(|meters| meters.contains(meter))
-    }
-
     /// Whether a subscription has new usage.
-    pub fn has(&self, subscription: SubscriptionId) -> bool {
+    pub fn is_of(&self, subscription: SubscriptionId) -> bool {
         self.meters.contains_key(&subscription.to_string())
     }
 

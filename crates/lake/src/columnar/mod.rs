@@ -9,6 +9,9 @@
 
 mod encode;
 mod hybrid;
+mod runs;
+
+pub(crate) use runs::RunReader;
 
 use std::fs::File;
 use std::io::Write;

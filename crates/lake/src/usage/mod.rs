@@ -19,7 +19,7 @@ use crate::PartitionHash;
 use crate::events::EventDigest;
 
 pub use chunk::{ChunkWritten, UsageChunk};
-pub use read::{Columns, IsWanted, UsageReader, batches_of};
+pub use read::{Columns, UsageReader, Wanted, batches_of, resolve};
 
 /// The most characters that a text of a usage record may have.
 pub const TEXT_LENGTH_MAX: usize = 8192;

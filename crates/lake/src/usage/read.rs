@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 
 use super::SegmentInfo;
 use super::chunk::arrow;
-use crate::columnar::parquet;
+use crate::columnar::{RunReader, parquet};
 use crate::{Partition, PartitionHash};
 
 /// Rows that are read at once.
@@ -51,6 +51,17 @@ impl Columns {
             }
             Self::Details => Some(DETAILS),
             Self::All => None,
+        }
+    }
+}
+
+impl Columns {
+    /// The columns that rows need until it is known which of them count.
+    fn names_to_merge(self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::All => None,
+            Self::Totals | Self::Starts | Self::Times => Some(ORDER.to_vec()),
+            Self::Details => Some([ORDER, DETAILS].concat()),
         }
     }
 }
@@ -88,8 +99,14 @@ const ORDER: &[&str] = &[
     "corrects",
 ];
 
-/// Whether the usage of a subscription, by id, and a meter is wanted.
-pub type IsWanted<'a> = &'a (dyn Fn(&str, &str) -> bool + Sync);
+/// Which usage is wanted, by ids.
+pub trait Wanted: Sync {
+    /// Whether some usage of a subscription is.
+    fn has_subscription(&self, subscription: &str) -> bool;
+
+    /// Whether the usage of a subscription and a meter is.
+    fn has(&self, subscription: &str, meter: &str) -> bool;
+}
 
 /// Reads one partition of some segments.
 #[derive(Clone, Copy)]
@@ -104,7 +121,7 @@ pub struct UsageReader<'a> {
     pub columns: Columns,
     /// Which usage; all where nothing is said. Few subscriptions and meters of many are read much
     /// faster so, because only their ids are looked at before.
-    pub only: Option<IsWanted<'a>>,
+    pub only: Option<&'a dyn Wanted>,
 }
 
 /// A row group of a segment that has rows of the partition.
@@ -138,6 +155,21 @@ impl<'a> UsageReader<'a> {
         Ok(())
     }
 
+    /// The rows of the partition as they lie in the segments, whether they count or not: with each
+    /// batch the position of its segment. [`resolve`] makes usage of them.
+    pub fn rows(&self) -> Result<Vec<(usize, RecordBatch)>> {
+        let mut rows = Vec::new();
+        for source in self.sources() {
+            let place = |segment: &SegmentInfo| std::ptr::eq(segment, source.segment);
+            let at = self.segments.iter().position(place).unwrap_or(0);
+            self.read_source(&source, self.columns.names_to_merge().as_deref(), |_, batch| {
+                rows.push((at, same_types(&batch)?));
+                Ok(())
+            })?;
+        }
+        Ok(rows)
+    }
+
     fn sources(&self) -> impl Iterator<Item = Source<'a>> + '_ {
         self.segments.iter().filter_map(|segment| {
             let groups = segment.row_groups.iter().enumerate();
@@ -166,7 +198,7 @@ impl<'a> UsageReader<'a> {
         {
             names.push("customer_id");
         }
-        let selection = self.only.map(|wanted| select(&path, &source.row_groups, wanted));
+        let selection = self.only.map(|only| select(&path, &source.row_groups, only));
         let selection = selection.transpose()?;
         if selection.as_ref().is_some_and(|selection| !selection.selects_any()) {
             return Ok(());
@@ -202,27 +234,32 @@ impl<'a> UsageReader<'a> {
     /// All rows of the partition in canonical order, as they count.
     fn merge(&self, sources: &[Source<'_>]) -> Result<RecordBatch> {
         let mut batches = Vec::new();
-        let names = match self.columns {
-            Columns::All => None,
-            Columns::Totals | Columns::Starts | Columns::Times => Some(ORDER.to_vec()),
-            Columns::Details => Some([ORDER, DETAILS].concat()),
-        };
+        let names = self.columns.names_to_merge();
         for source in sources {
             self.read_source(source, names.as_deref(), |_, batch| {
                 batches.push(same_types(&batch)?);
                 Ok(())
             })?;
         }
-        let Some(first) = batches.first() else {
-            return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
-        };
-        let all = concat_batches(&first.schema(), &batches).map_err(arrow)?;
-        let wanted = match self.columns.names() {
-            None => all.clone(),
-            Some(names) => project(&all, names)?,
-        };
-        Merge::of(&all)?.resolve(&wanted)
+        resolve(&batches, self.columns)
     }
+}
+
+/// The usage that rows of a partition make, in canonical order: corrected, each event once.
+pub fn resolve<'b>(
+    rows: impl IntoIterator<Item = &'b RecordBatch>,
+    columns: Columns,
+) -> Result<RecordBatch> {
+    let rows: Vec<&RecordBatch> = rows.into_iter().collect();
+    let Some(first) = rows.first() else {
+        return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
+    };
+    let all = concat_batches(&first.schema(), rows.iter().copied()).map_err(arrow)?;
+    let wanted = match columns.names() {
+        None => all.clone(),
+        Some(names) => project(&all, names)?,
+    };
+    Merge::of(&all)?.resolve(&wanted)
 }
 
 /// The order of segments that have nothing to merge: none corrects, and each has other customers.
@@ -254,26 +291,34 @@ fn partition_point(rows: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// Which rows of some row groups are wanted. Rows of one subscription and meter lie together.
-fn select(path: &Path, row_groups: &[usize], wanted: IsWanted<'_>) -> Result<RowSelection> {
+/// Which rows of some row groups are wanted.
+fn select(path: &Path, row_groups: &[usize], only: &dyn Wanted) -> Result<RowSelection> {
+    let file = RunReader::open(path)?;
     let mut selectors: Vec<RowSelector> = Vec::new();
-    for batch in batches_of(path, Some(&["subscription_id", "meter_id"]), Some(row_groups))? {
-        let batch = batch?;
-        let subscriptions = text_column(&batch, "subscription_id")?;
-        let meters = text_column(&batch, "meter_id")?;
-        let rows = batch.num_rows();
-        let key = |row: usize| (subscriptions.key(row), meters.key(row));
-        let mut from = 0;
-        while from < rows {
-            let of_run = key(from);
-            let until = (from + 1..rows).find(|row| key(*row) != of_run).unwrap_or(rows);
-            let is_wanted = wanted(subscriptions.value(from), meters.value(from));
-            let count = until - from;
-            selectors.push(RowSelector { row_count: count, skip: !is_wanted });
-            from = until;
+    for row_group in row_groups {
+        let sold = file.column(*row_group, "subscription_id")?;
+        let wanted = (0..sold.len()).map(|at| Ok(only.has_subscription(sold.text(at)?)));
+        let wanted = wanted.collect::<Result<Vec<bool>>>()?;
+        let meters = file.column(*row_group, "meter_id")?;
+        let (mut metered, mut left) = (meters.runs.iter(), (0, 0));
+        for (subscription, mut rows) in sold.runs.iter().copied() {
+            let id = subscription as usize;
+            while rows > 0 {
+                if left.1 == 0 {
+                    left =
+                        *metered.next().ok_or_else(|| Error::internal("rows without a meter"))?;
+                }
+                let both = rows.min(left.1);
+                let is_wanted =
+                    wanted[id] && only.has(sold.text(id)?, meters.text(left.0 as usize)?);
+                (rows, left.1) = (rows - both, left.1 - both);
+                match selectors.last_mut() {
+                    Some(last) if last.skip != is_wanted => last.row_count += both,
+                    _ => selectors.push(RowSelector { row_count: both, skip: !is_wanted }),
+                }
+            }
         }
     }
-    // Joins what follows each other.
     Ok(selectors.into())
 }
 
