@@ -290,6 +290,13 @@ mod tests {
     }
 
     fn filled(rows: &[(usize, &str)]) -> Result<Vec<(usize, String)>, (u64, String)> {
+        filled_in(rows, true)
+    }
+
+    fn filled_in(
+        rows: &[(usize, &str)],
+        in_order: bool,
+    ) -> Result<Vec<(usize, String)>, (u64, String)> {
         let rows: Vec<UsageRow> = rows
             .iter()
             .enumerate()
@@ -300,7 +307,7 @@ mod tests {
                 billed: number("0"),
             })
             .collect();
-        let totals = fill(&prices(), &rows, true)?;
+        let totals = fill(&prices(), &rows, in_order)?;
         Ok(totals.iter().map(|t| (t.tier, crate::number::trimmed(&t.exact))).collect())
     }
 
@@ -319,6 +326,27 @@ mod tests {
             (vec![(0, "100"), (0, "1")], 3),
         ] {
             assert_eq!(filled(&rows).map_err(|(line, _)| line), Err(line), "{rows:?}");
+        }
+    }
+
+    /// After an adjustment rows of a day have no order, but each price still has its units.
+    #[test]
+    fn without_an_order_all_units_together_fill_the_tiers() {
+        for rows in [
+            vec![(0, "60"), (0, "40"), (1, "30")],
+            vec![(1, "30"), (0, "40"), (0, "60")],
+            vec![(1, "40"), (0, "100"), (1, "-10")],
+        ] {
+            let expected = vec![(0, "100".to_owned()), (1, "15".to_owned())];
+            assert_eq!(filled_in(&rows, false), Ok(expected), "{rows:?}");
+        }
+        for rows in [
+            vec![(0, "60"), (0, "70")],
+            vec![(0, "99"), (1, "31")],
+            vec![(1, "30")],
+            vec![(0, "101"), (1, "29")],
+        ] {
+            assert!(filled_in(&rows, false).is_err(), "{rows:?}");
         }
     }
 }

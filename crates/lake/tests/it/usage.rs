@@ -8,7 +8,9 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use kernel::{OrganisationId, Quantity, SubscriptionId};
 use lake::Partitioning;
-use lake::usage::{Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord};
+use lake::usage::{
+    Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord, Wanted, resolve,
+};
 use proptest::prelude::*;
 
 const OCTOBER: i64 = 1_790_812_800_000_000;
@@ -76,13 +78,36 @@ fn quantities(batch: &RecordBatch) -> Vec<Quantity> {
 
 type Row = (String, String, i64, Quantity);
 
+/// Everything that one meter of some subscriptions has.
+struct OneMeter(Vec<String>);
+
+impl Wanted for OneMeter {
+    fn has_subscription(&self, subscription: &str) -> bool {
+        self.0.iter().any(|wanted| wanted == subscription)
+    }
+
+    fn has(&self, subscription: &str, meter: &str) -> bool {
+        self.has_subscription(subscription) && meter == "meter-1"
+    }
+}
+
 /// What is read, partition by partition: subscription, meter, start, quantity.
 fn read(folder: &Path, segments: &[SegmentInfo], partitioning: Partitioning) -> Vec<Row> {
+    read_only(folder, segments, partitioning, None)
+}
+
+/// The same of some subscriptions and meters.
+fn read_only(
+    folder: &Path,
+    segments: &[SegmentInfo],
+    partitioning: Partitioning,
+    only: Option<&dyn Wanted>,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     for index in 0..partitioning.len() {
         for columns in [Columns::Totals, Columns::Times, Columns::Details, Columns::All] {
             let partition = partitioning.partition(index);
-            let reader = UsageReader { folder, segments, partition, columns, only: None };
+            let reader = UsageReader { folder, segments, partition, columns, only };
             let mut read = Vec::new();
             reader
                 .read(|batch| {
@@ -118,6 +143,23 @@ fn read(folder: &Path, segments: &[SegmentInfo], partitioning: Partitioning) -> 
         }
     }
     rows
+}
+
+/// How many rows of some subscriptions and meters count.
+fn rows_that_count(
+    folder: &Path,
+    segments: &[SegmentInfo],
+    partitioning: Partitioning,
+    only: &OneMeter,
+) -> usize {
+    let partitions = (0..partitioning.len()).map(|index| partitioning.partition(index));
+    let count = |partition| {
+        let columns = Columns::Times;
+        let reader = UsageReader { folder, segments, partition, columns, only: Some(only) };
+        let rows = reader.rows().unwrap();
+        resolve(rows.iter().map(|(_, rows)| rows), columns).unwrap().num_rows()
+    };
+    partitions.map(count).sum()
 }
 
 #[test]
@@ -228,6 +270,15 @@ proptest! {
         for partitioning in [Partitioning::of(1, 1), Partitioning::of(partitions, 1)] {
             prop_assert_eq!(&read(whole.path(), &together, partitioning), &expected);
             prop_assert_eq!(&read(cut.path(), &apart, partitioning), &expected);
+            let of = |number: usize| SubscriptionId::derived(&format!("subscription-{number}"));
+            let only = OneMeter(vec![of(1).to_string(), of(4).to_string(), of(5).to_string()]);
+            let some: Vec<Row> =
+                expected.iter().filter(|row| only.has(&row.0, &row.1)).cloned().collect();
+            let together = read_only(whole.path(), &together, partitioning, Some(&only));
+            prop_assert_eq!(&together, &some);
+            let apart_only = read_only(cut.path(), &apart, partitioning, Some(&only));
+            prop_assert_eq!(&apart_only, &some);
+            prop_assert_eq!(rows_that_count(cut.path(), &apart, partitioning, &only), some.len());
         }
     }
 }
