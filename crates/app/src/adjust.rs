@@ -9,6 +9,7 @@
 //! come to the frozen amounts.
 
 mod difference;
+mod draw;
 mod frozen;
 mod post;
 mod side;
@@ -99,7 +100,7 @@ pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<D
     let last = last_revision(&mut tx, month).await?;
     let work = Work::load(&ctx, &mut tx, &last, i64::MAX).await?;
     drop(tx);
-    let rated = work.rate(workers, false)?;
+    let rated = work.rate(workers, true)?;
     work.check_frozen(&ctx, &rated)?;
     work.differences(&rated)
 }
@@ -233,7 +234,12 @@ impl Work {
 
     /// The lines of each edge, by subscription, meter and tier.
     pub fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
-        self.sides(rated).all_lines()
+        // Usage without a price has no rows.
+        if rated.parts.iter().any(|(_, now)| !now.unpriced.is_empty()) {
+            return self.sides(rated).all_lines();
+        }
+        let (_, edges) = draw::draw(self, rated)?;
+        Ok(edges.into_iter().map(|drawn| (drawn.edge, drawn.lines)).collect())
     }
 
     /// What a line is about.

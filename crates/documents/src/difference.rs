@@ -4,7 +4,7 @@
 //! A row that stands on both sides is left out. What is taken back comes first, as it was but
 //! negative. Rows for rounding are added up, so that both sides and their difference tie out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -16,12 +16,14 @@ use crate::daily::{CHARGE_NEW, CHARGE_REVERSAL, CHARGE_ROUNDING, COLUMNS, Column
 use crate::table::TableBuilder;
 
 /// What the rows of a difference are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DifferenceRows {
     /// Rows of usage: taken back or billed.
     pub usage: u64,
     /// Rows that make up for rounding.
     pub rounding: u64,
+    /// The ids of the subscriptions and meters that they are about.
+    pub scopes: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,6 +80,13 @@ fn charge(row: &Row) -> &str {
     }
 }
 
+fn text(row: &Row, column: Column) -> String {
+    match cell(row, column) {
+        Cell::Text(text) => text.to_string(),
+        Cell::Time(_) | Cell::Number(_) => String::new(),
+    }
+}
+
 fn number(row: &Row, column: Column) -> i128 {
     match cell(row, column) {
         Cell::Number(number) => *number,
@@ -98,6 +107,7 @@ impl<'a> Run<'a> {
     }
 
     fn write(self, table: &mut TableBuilder, written: &mut DifferenceRows) -> Result<()> {
+        let rows = table.rows();
         for row in left(Self::of_charge(self.before, CHARGE_NEW), self.now) {
             push(table, &reversed(row)?);
             written.usage += 1;
@@ -109,6 +119,11 @@ impl<'a> Run<'a> {
         for row in self.rounding()? {
             push(table, &row);
             written.rounding += 1;
+        }
+        if table.rows() > rows {
+            let of =
+                [Column::SubscriptionId, Column::MeterId].map(|column| text(&self.now[0], column));
+            written.scopes.insert(of.into());
         }
         Ok(())
     }

@@ -135,14 +135,21 @@ impl Billed {
             let number = [(INVOICE_NUMBER, number)];
             let now: Vec<Row> = now.iter().map(|row| row.with(&number)).collect();
             let checked = check_rows(edge, folder, paths, path.clone(), &now, faults);
+            let lines_before = expected.len();
+            let mut lowest = None;
             let mut groups = BTreeMap::new();
             for group in checked.groups {
                 let billed = BilledGroup::of(edge, &group);
                 expected.extend(lines(&before, &group, &billed));
+                lowest = lowest.or_else(|| Some(nothing(&before, &group, &billed)));
                 groups.insert(group.total.tier, billed);
             }
             for (tier, gone) in before.groups.iter().filter(|(t, _)| !groups.contains_key(t)) {
                 expected.extend(gone_line(edge, &key, *tier, gone));
+            }
+            // Usage that has moved without anything else to be paid has a line of nothing.
+            if expected.len() == lines_before {
+                expected.extend(lowest);
             }
             let hash = used(&now);
             daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, hash)));
@@ -207,6 +214,22 @@ fn lines<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Vec<Ex
         line("reversal", -&then.quantity, -&then.money, then, true),
         line("new", now.quantity.clone(), now.money.clone(), now, true),
     ]
+}
+
+/// The line that says that a group has rows of another day, and nothing else.
+fn nothing<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Expected<'a> {
+    Expected {
+        subscription: group.subscription,
+        meter: group.meter,
+        tier: group.total.tier,
+        charge_type: "adjustment",
+        quantity: BigDecimal::zero(),
+        money: BigDecimal::zero(),
+        stated: now.stated.clone(),
+        adjustment: now.adjustment.clone(),
+        changes: before.groups.contains_key(&group.total.tier),
+        certain: true,
+    }
 }
 
 /// The line of a group that nothing is left of.

@@ -6,23 +6,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
 use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
-use documents::{DifferenceRows, Format, Layout, Sink, TableBuilder, daily_difference};
+use documents::{Format, Layout, Sink, TableBuilder};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result, Zone, instant_micros};
-use rating::{ENGINE_VERSION, EdgeIndex};
+use rating::ENGINE_VERSION;
 use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
-use super::difference::DifferenceLine;
+use super::draw::{DrawnEdge, draw};
 use super::frozen::GROUPS;
-use super::side::{Rated, Side};
 use super::{Both, Work, last_revision};
 use crate::close::billing;
-use crate::export::daily::{DailyFile, DailyFiles, Decimal, Widths, tables_of};
-use crate::export::price_lists::{PriceDigits, PriceLists};
-use crate::frozen::{FrozenGroup, Ids, write_groups};
+use crate::frozen::{Ids, write_groups};
 use crate::groups::KeptGroups;
 use crate::invoices::place;
 use crate::issuing::{self, Draft, Facts};
@@ -80,7 +76,7 @@ pub async fn post(
         if !missing.is_empty() {
             return Err(missing_prices(month, &missing));
         }
-        if work.lines(&rated)?.is_empty() {
+        if draw(&work, &rated)?.1.is_empty() {
             return Ok(work.nothing(&ctx));
         }
         let close = work.begin(&ctx, issue_on, known_at)?;
@@ -160,17 +156,6 @@ impl Work {
     }
 }
 
-/// An edge with a difference.
-struct DrawnEdge {
-    edge: EdgeIndex,
-    lines: Vec<DifferenceLine>,
-    net: Money,
-    /// Its daily rows as they were billed, and as they should have been.
-    before: Vec<RecordBatch>,
-    now: Vec<RecordBatch>,
-    rows: DifferenceRows,
-}
-
 /// Everything that the documents of an adjustment say.
 struct Drawing<'a> {
     work: &'a Work,
@@ -183,28 +168,7 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(work: &'a Work, rated: &'a Both) -> Result<Self> {
         let naming = Naming::new(&work.now.known, &work.now.book);
-        let layout = decimals(work, rated)?.layout();
-        let lines = work.lines(rated)?;
-        let on: Vec<EdgeIndex> = lines.keys().copied().collect();
-        let mut before = daily_tables(work, &on, &layout, rated, Time::Before)?;
-        let mut now = daily_tables(work, &on, &layout, rated, Time::Now)?;
-        let mut edges = Vec::new();
-        for (at, (edge, lines)) in lines.into_iter().enumerate() {
-            let currency = work.now.book.edges()[edge.get()].currency;
-            let net = lines.iter().try_fold(Money::zero(currency), |net, line| {
-                net.checked_add(Money::new(line.amount_minor, currency))
-            })?;
-            let mut drawn = DrawnEdge {
-                edge,
-                lines,
-                net,
-                before: before.remove(&at).unwrap_or_default(),
-                now: now.remove(&at).unwrap_or_default(),
-                rows: DifferenceRows::default(),
-            };
-            drawn.rows = drawn.daily("", &mut TableBuilder::new(&layout))?;
-            edges.push(drawn);
-        }
+        let (layout, edges) = draw(work, rated)?;
         Ok(Self { work, groups: &rated.now, naming, layout, edges })
     }
 
@@ -352,77 +316,4 @@ impl<'a> Drawing<'a> {
         };
         Ok(categories.into_iter().map(category).collect())
     }
-}
-
-impl DrawnEdge {
-    /// Appends what leads from the daily rows that were billed to those that should have been.
-    fn daily(&self, invoice_number: &str, table: &mut TableBuilder) -> Result<DifferenceRows> {
-        daily_difference(&self.before, &self.now, invoice_number, table)
-    }
-}
-
-/// Which side of the difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Time {
-    Before,
-    Now,
-}
-
-/// The daily rows of one side, for each of some edges of now. They name no invoice.
-fn daily_tables(
-    work: &Work,
-    on: &[EdgeIndex],
-    layout: &Layout,
-    rated: &Both,
-    time: Time,
-) -> Result<BTreeMap<usize, Vec<RecordBatch>>> {
-    let (side, groups) = match time {
-        Time::Before => (&work.before, &rated.before),
-        Time::Now => (&work.now, &rated.now),
-    };
-    let chosen = on.iter().enumerate().filter_map(|(at, edge)| {
-        let terms = &work.now.book.edges()[edge.get()];
-        Some((side.book.find_edge(terms.seller, terms.buyer)?, at))
-    });
-    let nowhere = DailyFile { invoice_number: "", folder: Path::new("") };
-    let naming = Naming::new(&side.known, &side.book);
-    let files = DailyFiles {
-        book: &side.book,
-        zone: &side.known.programme.zone,
-        naming: &naming,
-        files: vec![nowhere; on.len()],
-        chosen: chosen.collect(),
-        format: Format::Parquet,
-        layout: layout.clone(),
-    };
-    let mut all: BTreeMap<usize, Vec<RecordBatch>> = BTreeMap::new();
-    for (partition, parts) in rated.parts.iter().enumerate() {
-        let part = if time == Time::Before { &parts.0 } else { &parts.1 };
-        let groups: Vec<FrozenGroup> =
-            groups.of_partition(partition).iter().map(FrozenGroup::from).collect();
-        for (at, batches) in tables_of(&files, &part.usage, &part.lines, &groups)? {
-            all.entry(at).or_default().extend(batches);
-        }
-    }
-    Ok(all)
-}
-
-/// As many decimals as the lines and prices of both sides have.
-fn decimals(work: &Work, rated: &Both) -> Result<Decimal> {
-    let mut widths = Widths::default();
-    let mut digits = PriceDigits::default();
-    let side = |part: &Rated, side: &Side, widths: &mut Widths| {
-        let depth = side.book.depth();
-        part.lines.iter().try_for_each(|batch| widths.add(batch, depth))
-    };
-    for (before, now) in &rated.parts {
-        side(before, &work.before, &mut widths)?;
-        side(now, &work.now, &mut widths)?;
-    }
-    for (side, kept) in [(&work.before, &rated.before), (&work.now, &rated.now)] {
-        let naming = Naming::new(&side.known, &side.book);
-        let runs = kept.groups.iter().map(|group| (group.subscription, group.meter));
-        digits = digits.max(PriceLists::of(&side.book, &naming, runs).digits());
-    }
-    Ok(Decimal::of(widths, digits))
 }

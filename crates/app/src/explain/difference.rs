@@ -84,7 +84,7 @@ impl Posted {
         };
         let work = Work::load(ctx, tx, before, close.known_at).await?;
         work.refuse_other_book(close)?;
-        let rated = work.rate(crate::workers(), false)?;
+        let rated = work.rate(crate::workers(), true)?;
         work.check_frozen(ctx, &rated)?;
         Ok(Self { close: close.clone(), work, rated })
     }

@@ -235,3 +235,64 @@ fn what_cannot_be_billed_is_said() {
     assert!(world.adjust("2026-01", 1).unwrap_err().to_string().contains("has no price"));
     assert!(world.invoices().unwrap().iter().all(|invoice| invoice.row.revision == 0));
 }
+
+const SUBSCRIPTION: &str = "11111111-2222-4333-8444-000000000001";
+
+/// A world with one flat and one tiered meter on two edges.
+fn two_edges(usage: &str) -> World {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(&fixtures::two_edges(&[SUBSCRIPTION])).unwrap();
+    let card = fixtures::rate_card(&[("flat", r#"{"0": 0.5}"#), ("tiers", r#"{"0": 2, "9": 1}"#)]);
+    world.prices("list", "prices.json", card).unwrap();
+    world.usage("usage.csv", usage_of(usage)).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    world
+}
+
+/// Rows of `id,corrects,meter,start,end,quantity`.
+fn usage_of(rows: &str) -> String {
+    let header = "event_id,corrects,meter_id,usage_start,usage_end,quantity,subscription_id,unit\n";
+    let rows = rows.lines().map(|row| format!("{row},{SUBSCRIPTION},1 Hour\n"));
+    std::iter::once(header.to_owned()).chain(rows).collect()
+}
+
+/// What was used on one day was used on another: nothing to pay, but on every edge the rows say so.
+#[test]
+fn usage_that_moves_to_another_day_has_a_line_of_nothing() {
+    let world = two_edges("e1,,flat,2026-01-08T00:00:00Z,2026-01-08T01:00:00Z,12");
+    let late = "c1,e1,flat,2026-01-08T00:00:00Z,2026-01-08T01:00:00Z,7\n\
+                e2,,flat,2026-01-03T00:00:00Z,2026-01-03T01:00:00Z,5";
+    world.usage("late.csv", usage_of(late)).unwrap();
+    let preview = lines(&world.differences("2026-01", 1).unwrap());
+    assert_eq!(preview, ["cloud 0 adjustment 0 0.00 USD", "partner 0 adjustment 0 0.00 USD"]);
+    let adjusted = world.adjust("2026-01", 1).unwrap();
+    assert!(adjusted.invoices.iter().all(|invoice| invoice.net.minor() == 0));
+    let folder = export_and_verify(&world, "out");
+    let rows =
+        Cells::read(&folder.join("adjustment-1/partner/shop/daily-rated-usage.csv")).unwrap();
+    assert_eq!(
+        rows.select(["ChargeType", "UsageDate", "Quantity"]),
+        [
+            ["reversal", "2026-01-08T00:00:00Z", "-12"],
+            ["new", "2026-01-03T00:00:00Z", "5"],
+            ["new", "2026-01-08T00:00:00Z", "7"],
+        ]
+    );
+    assert!(world.adjust("2026-01", 1).unwrap().revision.is_none());
+}
+
+/// A record that reaches into the month with nothing: corrected to nothing, or too little to be
+/// split. It has a line like every other.
+#[test]
+fn a_record_across_months_may_have_nothing_in_one() {
+    let across = "2025-12-20T00:00:00Z,2026-01-20T00:00:00Z";
+    let world = two_edges(&format!(
+        "e1,,tiers,2026-01-08T00:00:00Z,2026-01-08T01:00:00Z,12\n\
+         e2,,tiers,{across},3.1\ne3,,tiers,{across},-0.000000000000001\ne4,,flat,{across},0"
+    ));
+    export_and_verify(&world, "closed");
+    world.usage("late.csv", usage_of(&format!("c2,e2,tiers,{across},0"))).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "adjusted");
+}

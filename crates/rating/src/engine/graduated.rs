@@ -331,8 +331,9 @@ fn cut<'a>(
                 continue;
             }
             let quantity = row.used_until(interval.until) - row.used_until(interval.from);
-            // Nothing was used in this part; a record of nothing stays where it starts.
-            if quantity == 0 && (row.quantity != 0 || row.start < interval.from) {
+            // Nothing was used in this part. Where nothing was used in any, the first one stands
+            // for the record, so that every record has a line.
+            if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(schedule, row)) {
                 continue;
             }
             let price = match &interval.price {
@@ -351,6 +352,17 @@ fn cut<'a>(
         }
     }
     Ok(())
+}
+
+/// Whether no interval before this one has a part of a record.
+fn is_first_of(schedule: &Schedule, at: usize, row: &Stretch) -> bool {
+    !schedule.intervals[..at].iter().any(|interval| row.meets(interval.from, interval.until))
+}
+
+/// Whether a record has nothing in any interval.
+fn uses_nothing(schedule: &Schedule, row: &Stretch) -> bool {
+    let ends = schedule.intervals.first().zip(schedule.intervals.last());
+    ends.is_some_and(|(first, last)| row.used_until(last.until) == row.used_until(first.from))
 }
 
 fn priced(schedule: &Schedule, place: Place) -> Option<(&Price, &PricedTier)> {
