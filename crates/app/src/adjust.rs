@@ -32,7 +32,6 @@ use crate::{Ctx, facts};
 use side::Rated;
 
 pub(crate) use difference::{DifferenceLine, Sides};
-pub(crate) use frozen::GROUPS;
 pub use post::{Adjusted, post};
 pub(crate) use side::Side;
 pub(crate) use touched::Touched;

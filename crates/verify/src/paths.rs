@@ -67,7 +67,8 @@ impl<'a> Paths<'a> {
                     faults.add(&subscriptions.path, Some(other.line), reason);
                 }
             }
-            let whole = folder.is_whole();
+            // An adjustment may concern some edges of a path alone.
+            let whole = folder.is_whole() && edges[on[0]].revision.revision == 0;
             if whole && let Err(reason) = leads_to_customer(id, on, edges) {
                 let subscriptions = &edges[on[0]].subscriptions;
                 faults.add(&subscriptions.path, Some(first.line), reason);

@@ -1,10 +1,12 @@
 //! The files of adjustments: as they were frozen, with the prices that they were billed by.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use documents::daily::{self, CHARGE_ROUNDING};
 use kernel::{Error, Month, Result};
 use lake::usage::batches_of;
+use rating::{MeterIndex, SubscriptionIndex};
 use store::{CloseRow, InvoiceRow};
 
 use super::daily::Decimal;
@@ -14,8 +16,8 @@ use super::{
     make_folders, wanted,
 };
 use crate::Ctx;
-use crate::adjust::{GROUPS, Side, billed_side};
-use crate::frozen::{Decimals, dictionary, read_groups};
+use crate::adjust::{Side, billed_side};
+use crate::frozen::{Decimals, dictionary};
 use crate::invoices::place;
 use crate::naming::Naming;
 
@@ -74,9 +76,7 @@ impl Posted {
         }
         make_folders(&wanted)?;
         let place = place(options.month, revision);
-        let groups = read_groups(&frozen.document(&format!("{place}/{GROUPS}"))?, book)?;
-        let runs = groups.iter().map(|group| (group.subscription, group.meter));
-        let lists = PriceLists::of(book, &naming, runs);
+        let lists = PriceLists::of(book, &naming, self.runs(frozen, &naming, &place)?);
         let (mut rounding, mut decimals) = (Vec::new(), Vec::new());
         for edge in &wanted {
             copy_documents(frozen, revision, edge, options.format)?;
@@ -92,6 +92,40 @@ impl Posted {
             place: to.join(place),
         };
         files.write(&wanted, options, &rounding, decimals).map(Some)
+    }
+}
+
+impl Posted {
+    /// The subscriptions and meters that have rows on some edge: what was rated again and came to
+    /// the same is nobody's business.
+    fn runs(
+        &self,
+        frozen: &Frozen,
+        naming: &Naming<'_>,
+        place: &str,
+    ) -> Result<BTreeSet<(SubscriptionIndex, MeterIndex)>> {
+        let book = &self.side.book;
+        let mut runs = BTreeSet::new();
+        for invoice in &self.invoices {
+            let (seller, buyer) = (naming.key(invoice.seller), naming.key(invoice.buyer));
+            let file = format!("{place}/{seller}/{buyer}/daily-rated-usage.parquet");
+            for batch in
+                batches_of(&frozen.document(&file)?, Some(&["SubscriptionId", "MeterId"]), None)?
+            {
+                let batch = batch?;
+                let (subscription_keys, subscriptions) = dictionary(&batch, "SubscriptionId")?;
+                let (meter_keys, meters) = dictionary(&batch, "MeterId")?;
+                let keys = subscription_keys.iter().zip(&meter_keys);
+                let keys: BTreeSet<(i32, i32)> = keys.map(|(s, m)| (*s, *m)).collect();
+                for (subscription, meter) in keys {
+                    let subscription =
+                        book.find_subscription(subscriptions.value(subscription as usize));
+                    let meter = book.find_meter(meters.value(meter as usize));
+                    runs.extend(subscription.zip(meter));
+                }
+            }
+        }
+        Ok(runs)
     }
 }
 
