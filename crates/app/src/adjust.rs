@@ -18,12 +18,14 @@ mod touched;
 use std::collections::BTreeMap;
 
 use domain::LineOf;
+use jiff::civil::Date;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::usage::Columns;
 use rating::EdgeIndex;
 use store::{CloseRow, InvoiceRow, Tx};
 
 use crate::close::RATED_LINES;
+use crate::export::daily::Decimal;
 use crate::groups::KeptGroups;
 use crate::naming::Naming;
 use crate::partitions::in_parallel_with;
@@ -146,6 +148,10 @@ pub(crate) struct Work {
     /// Every earlier invoice of the month.
     invoices: Vec<InvoiceRow>,
     documents: Vec<store::DocumentRow>,
+    /// The day of issue of the last invoice of any month: numbers and days go together.
+    latest: Option<Date>,
+    /// The decimals of daily amounts, which are those of the close.
+    decimals: Decimal,
     touched: Touched,
     pub before: Side,
     pub now: Side,
@@ -202,9 +208,21 @@ impl Work {
         let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
         let before = Side::load(ctx, tx, (month, partitions), last.known_at, &touched).await?;
         let now = Side::load(ctx, tx, (month, partitions), known_at, &touched).await?;
+        let decimals = crate::export::close_decimals(ctx, month).await?;
         let mut invoices = tx.invoices().await?;
+        let latest = invoices.iter().map(|invoice| invoice.issue_on).max();
         invoices.retain(|invoice| invoice.month == month && invoice.revision <= last.revision);
-        Ok(Self { month, last: last.clone(), invoices, documents, touched, before, now })
+        Ok(Self {
+            month,
+            last: last.clone(),
+            invoices,
+            documents,
+            latest,
+            decimals,
+            touched,
+            before,
+            now,
+        })
     }
 
     /// An adjustment is billed by the rate book that it was begun by.

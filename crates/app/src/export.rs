@@ -140,7 +140,8 @@ pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<
     let frozen = Frozen::load(&ctx, options.month).await?;
     let adjustments = Posted::load_all(&ctx, options.month).await?;
     let naming = Naming::new(&frozen.known, &frozen.book);
-    refuse_unknown(&frozen, options)?;
+    let knows = std::iter::once(&frozen.known).chain(adjustments.iter().map(Posted::known));
+    refuse_unknown(knows, options)?;
     let close = wanted((&frozen.invoices, &frozen.book, &naming), to, options)?;
     let adjusted = adjustments.iter().map(|posted| posted.export(&frozen, to, options));
     let any = !close.is_empty() || adjustments.iter().any(|posted| posted.has_wanted(options));
@@ -156,6 +157,14 @@ pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<
     let files = certificate::write(&frozen, options, revisions, to)?;
     let edges = edges.into_iter().flatten().collect();
     Ok(Exported { folder: to.to_owned(), edges, files })
+}
+
+/// The decimals that daily amounts of a month have, in all its revisions.
+pub(crate) async fn close_decimals(ctx: &Ctx<'_>, month: Month) -> Result<daily::Decimal> {
+    let frozen = Frozen::load(ctx, month).await?;
+    let naming = Naming::new(&frozen.known, &frozen.book);
+    let lists = price_lists::PriceLists::of_frozen(&frozen, &naming)?;
+    daily::Decimal::of_frozen(&frozen, lists.digits())
 }
 
 /// What an export wrote of one revision: for the certificate and for whoever asked.
@@ -232,10 +241,13 @@ impl RevisionFiles<'_> {
     }
 }
 
-fn refuse_unknown(frozen: &Frozen, options: &ExportOptions) -> Result<()> {
+fn refuse_unknown<'k>(
+    known: impl Iterator<Item = &'k Known> + Clone,
+    options: &ExportOptions,
+) -> Result<()> {
     for key in options.seller.iter().chain(&options.buyer) {
-        let known = frozen.known.programme.organisations.values();
-        if !known.into_iter().any(|organisation| organisation.key.as_str() == key) {
+        let mut all = known.clone().flat_map(|known| known.programme.organisations.values());
+        if !all.any(|organisation| organisation.key.as_str() == key) {
             return Err(Error::NotFound { kind: "organisation", id: key.clone() });
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{ExchangeRates, PriceSheet, Programme};
-use kernel::{Error, Key, MeterId, Month, Result};
+use kernel::{Error, Key, MeterId, Month, Result, instant_micros};
 use rating::RateBook;
 use store::{RateRow, Tx};
 
@@ -25,9 +25,7 @@ impl Known {
         let lake = ctx.installation.lake();
         let sheets = sheets::of_programme(tx, &lake, &programme, known_at).await?;
         let rates = tx.exchange_rates(month, known_at).await?;
-        // Usage that reaches into the month may begin in the one before it, and, because zones
-        // differ, in the one after it.
-        let meters = tx.meters_used(month.previous(), month.next(), known_at).await?;
+        let meters = used(tx, month, &programme, known_at).await?;
         Ok(Self { programme, sheets, rates, meters })
     }
 
@@ -37,6 +35,22 @@ impl Known {
             rating::Facts { programme: &self.programme, sheets: &self.sheets, rates: &self.rates };
         RateBook::compile(facts, month, &self.meters)
     }
+}
+
+/// The meters that occur in the usage of a month. Usage that reaches into it may begin in the
+/// one before it or, if it lasts, long before; and, because zones differ, in the one after it.
+async fn used(
+    tx: &mut Tx,
+    month: Month,
+    programme: &Programme,
+    known_at: i64,
+) -> Result<Vec<MeterId>> {
+    let period = month.in_zone(&programme.zone);
+    let (start, end) = (instant_micros(period.start()), instant_micros(period.end()));
+    let segments = tx.segments(start, end, known_at).await?;
+    let first = segments.iter().map(|segment| segment.month).min();
+    let first = first.map_or(month.previous(), |first| first.min(month.previous()));
+    tx.meters_used(first, month.next(), known_at).await
 }
 
 /// The programme as known at an instant.
@@ -67,7 +81,9 @@ pub(crate) async fn refuse_restatement(
     for close in tx.closes().await? {
         let month = close.month;
         let mut known = Known::load(ctx, tx, month, i64::MAX).await?;
-        known.meters = tx.meters_used(month.previous(), month.next(), close.known_at).await?;
+        // Adjustments have billed what became known since the close.
+        let last = tx.revisions(month).await?.pop().map_or(close.known_at, |last| last.known_at);
+        known.meters = used(tx, month, &known.programme, last).await?;
         let before = known.book(month)?.hash();
         if let Some(programme) = &news.programme {
             let billed = std::mem::take(&mut known.programme.subscriptions);

@@ -409,6 +409,27 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The same without an order: rows of tiers that state the same price are told by their sum.
+    fn check_rounding_by_price(&self, edge: &Edge<'_>, totals: &[TierTotal]) -> Vec<(u64, String)> {
+        let mut off: HashMap<Stated, BigDecimal> = HashMap::new();
+        for total in totals {
+            let billed = total.billed.clone().unwrap_or_default();
+            let stated = stated_of(self.meter, total, &billed, &edge.certified.currency);
+            *off.entry(stated).or_default() += edge.rounded(&total.exact) - billed;
+        }
+        for (_, stated, amount) in &self.rounding {
+            *off.entry(stated.clone()).or_default() -= amount;
+        }
+        let wrong = off.into_iter().filter(|(_, off)| !off.is_zero());
+        wrong
+            .map(|(stated, off)| {
+                let off = number::trimmed(&off);
+                let line = self.rounding.first().map_or(self.first_line, |(line, ..)| *line);
+                (line, format!("the rows for rounding at {stated:?} are off by {off}"))
+            })
+            .collect()
+    }
+
     /// Rounding rows are what is missing from the rows of each tier to the invoice line, in order.
     fn check_rounding(
         &self,
@@ -428,6 +449,9 @@ impl Run<'_> {
             }
             return wrong;
         }
+        if !in_order {
+            return self.check_rounding_by_price(edge, totals);
+        }
         let mut left: Vec<_> = self.rounding.iter().collect();
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
@@ -439,8 +463,7 @@ impl Run<'_> {
             let fits = |(_, stated, amount): &&(u64, Stated, BigDecimal)| {
                 *amount == residue && *stated == expected
             };
-            let at = if in_order { 0 } else { left.iter().position(fits).unwrap_or(0) };
-            match (at < left.len()).then(|| left.remove(at)) {
+            match (!left.is_empty()).then(|| left.remove(0)) {
                 Some(row) if fits(&row) => {}
                 Some((line, stated, amount)) => wrong.push((
                     *line,

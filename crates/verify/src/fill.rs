@@ -157,6 +157,11 @@ impl Totals<'_> {
                     continue;
                 }
                 let quantity = self.held(*at, &counter, &after);
+                // Of tiers that state the same, those count that hold something.
+                let is_ruled_out = quantity.is_zero() && alike.len() > 1;
+                if is_ruled_out && (!held.is_zero() || alike.first() != Some(at)) {
+                    continue;
+                }
                 let billed: BigDecimal = mine.iter().map(|row| &row.billed).sum();
                 let total = self.add(*at, &quantity);
                 total.certain |= !quantity.is_zero();

@@ -14,11 +14,9 @@ use kernel::{Money, Quantity, Result};
 use rating::{EdgeIndex, MeterIndex, SubscriptionIndex};
 
 use super::difference::{Change, DifferenceLine, GroupKey};
-use super::side::{Rated, Side};
 use super::{Both, Work};
 use crate::close::statement;
-use crate::export::daily::{DailyFile, DailyFiles, Decimal, Widths, tables_of};
-use crate::export::price_lists::{PriceDigits, PriceLists};
+use crate::export::daily::{DailyFile, DailyFiles, tables_of};
 use crate::frozen::FrozenGroup;
 use crate::naming::Naming;
 
@@ -36,7 +34,8 @@ pub(crate) struct DrawnEdge {
 
 /// The edges with a difference, and the layout of their daily rows.
 pub(crate) fn draw(work: &Work, rated: &Both) -> Result<(Layout, Vec<DrawnEdge>)> {
-    let layout = decimals(work, rated)?.layout();
+    // Rows that are taken back must be what they were.
+    let layout = work.decimals.layout();
     let sides = work.sides(rated);
     let changes = sides.changes()?;
     let mut lines = sides.all_lines()?;
@@ -157,24 +156,4 @@ fn daily_tables(
         }
     }
     Ok(all)
-}
-
-/// As many decimals as the lines and prices of both sides have.
-fn decimals(work: &Work, rated: &Both) -> Result<Decimal> {
-    let mut widths = Widths::default();
-    let mut digits = PriceDigits::default();
-    let side = |part: &Rated, side: &Side, widths: &mut Widths| {
-        let depth = side.book.depth();
-        part.lines.iter().try_for_each(|batch| widths.add(batch, depth))
-    };
-    for (before, now) in &rated.parts {
-        side(before, &work.before, &mut widths)?;
-        side(now, &work.now, &mut widths)?;
-    }
-    for (side, kept) in [(&work.before, &rated.before), (&work.now, &rated.now)] {
-        let naming = Naming::new(&side.known, &side.book);
-        let runs = kept.groups.iter().map(|group| (group.subscription, group.meter));
-        digits = digits.max(PriceLists::of(&side.book, &naming, runs).digits());
-    }
-    Ok(Decimal::of(widths, digits))
 }

@@ -135,11 +135,11 @@ impl Work {
     fn begin(&self, ctx: &Ctx<'_>, issue_on: Option<Date>, known_at: i64) -> Result<CloseRow> {
         let today = self.now.known.programme.zone.day_of(ctx.now);
         let issue_on = issue_on.unwrap_or(today);
-        if issue_on < self.last.issue_on || today < issue_on {
+        let latest = self.latest.unwrap_or(self.last.issue_on);
+        if issue_on < latest || today < issue_on {
             let reason = format!(
-                "must lie between that of the invoices before and today: {} to {today}, not \
-                 {issue_on}",
-                self.last.issue_on
+                "must lie between that of the last invoice and today: {latest} to {today}, not \
+                 {issue_on}"
             );
             return Err(Error::invalid("issue date", reason));
         }

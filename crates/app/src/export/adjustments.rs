@@ -17,6 +17,7 @@ use super::{
 };
 use crate::Ctx;
 use crate::adjust::{Side, billed_side};
+use crate::facts::Known;
 use crate::frozen::{Decimals, dictionary};
 use crate::invoices::place;
 use crate::naming::Naming;
@@ -49,6 +50,11 @@ impl Posted {
             all.push(Self { close: close.clone(), side, invoices });
         }
         Ok(all)
+    }
+
+    /// What was known then.
+    pub const fn known(&self) -> &Known {
+        &self.side.known
     }
 
     /// Whether there is anything to be exported.

@@ -86,13 +86,6 @@ pub(crate) struct PriceDigits {
     pub decimals: u8,
 }
 
-impl PriceDigits {
-    /// The more digits of two.
-    pub fn max(self, other: Self) -> Self {
-        Self { whole: self.whole.max(other.whole), decimals: self.decimals.max(other.decimals) }
-    }
-}
-
 /// Which prices each edge used.
 pub(crate) struct PriceLists<'a> {
     pub book: &'a RateBook,

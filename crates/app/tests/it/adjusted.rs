@@ -240,9 +240,13 @@ const SUBSCRIPTION: &str = "11111111-2222-4333-8444-000000000001";
 
 /// A world with one flat and one tiered meter on two edges.
 fn two_edges(usage: &str) -> World {
+    two_edges_with(r#"{"0": 2, "9": 1}"#, usage)
+}
+
+fn two_edges_with(tiers: &str, usage: &str) -> World {
     let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
     world.apply(&fixtures::two_edges(&[SUBSCRIPTION])).unwrap();
-    let card = fixtures::rate_card(&[("flat", r#"{"0": 0.5}"#), ("tiers", r#"{"0": 2, "9": 1}"#)]);
+    let card = fixtures::rate_card(&[("flat", r#"{"0": 0.5}"#), ("tiers", tiers)]);
     world.prices("list", "prices.json", card).unwrap();
     world.usage("usage.csv", usage_of(usage)).unwrap();
     world.close("2026-01", 1).unwrap();
@@ -295,4 +299,53 @@ fn a_record_across_months_may_have_nothing_in_one() {
     world.usage("late.csv", usage_of(&format!("c2,e2,tiers,{across},0"))).unwrap();
     world.adjust("2026-01", 1).unwrap();
     export_and_verify(&world, "adjusted");
+}
+
+/// Tiers that cost the same: from a row nobody can see in which it lies.
+#[test]
+fn tiers_of_one_price_are_emptied() {
+    let day = "2026-01-08T00:00:00Z,2026-01-08T01:00:00Z";
+    let world = two_edges_with(r#"{"0": 1, "10": 1, "30": 0.5}"#, &format!("e1,,tiers,{day},17"));
+    world.usage("late.csv", usage_of(&format!("c1,e1,tiers,{day},5"))).unwrap();
+    let preview = lines(&world.differences("2026-01", 1).unwrap());
+    let cloud = ["cloud 0 adjustment -5 -5.00 USD", "cloud 1 reversal -7 -7.00 USD"];
+    assert_eq!(preview[..2], cloud);
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "out");
+}
+
+/// Rows that are taken back are printed as they were, whatever the rest of an adjustment needs.
+#[test]
+fn amounts_have_the_decimals_of_the_close() {
+    let day = "2026-01-08T00:00:00Z,2026-01-08T01:00:00Z";
+    let world = two_edges(&format!("e1,,tiers,{day},12.5\ne2,,flat,{day},3"));
+    let late = format!("c1,e1,tiers,{day},12.129032258064516\nl1,,flat,{day},0.000000000000007");
+    world.usage("late.csv", usage_of(&late)).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    world.usage("late-2.csv", usage_of(&format!("l2,,tiers,{day},999999999.5"))).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "out");
+}
+
+/// What an adjustment has billed is as closed as what the close has.
+#[test]
+fn prices_of_what_an_adjustment_billed_cannot_be_changed() {
+    let day = "2026-01-08T00:00:00Z,2026-01-08T01:00:00Z";
+    let world = two_edges(&format!("e1,,tiers,{day},12"));
+    let dearer = fixtures::rate_card(&[("flat", r#"{"0": 0.75}"#)]);
+    world.usage("late.csv", usage_of(&format!("e2,,flat,{day},2"))).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    let refused = world.prices("list", "dearer.json", dearer).unwrap_err();
+    assert!(refused.to_string().contains("2026-01, which is closed"), "{refused}");
+}
+
+/// A record that lasts longer than a month is billed in every month that it reaches into.
+#[test]
+fn a_record_over_two_month_ends_is_in_three_months() {
+    let mut world = two_edges("e1,,flat,2026-01-20T00:00:00Z,2026-03-21T00:00:00Z,60");
+    world.go_to("2026-04-02T09:00:00Z").unwrap();
+    let net = |closed: app::close::Closed| closed.invoices[0].net.to_string();
+    // 28 days of February, 20 of March, at half a dollar.
+    assert_eq!(net(world.close("2026-02", 1).unwrap()), "14.00 USD");
+    assert_eq!(net(world.close("2026-03", 1).unwrap()), "10.00 USD");
 }

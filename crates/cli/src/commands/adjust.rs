@@ -188,7 +188,7 @@ fn lines(edges: &[EdgeDifference]) -> String {
             vec![
                 format!("{} > {}", edge.seller_key, edge.buyer_key),
                 line.description.clone(),
-                (line.tier + 1).to_string(),
+                line.tier.to_string(),
                 line.charge_type.to_owned(),
                 line.quantity.to_string(),
                 line.amount.to_string(),
