@@ -208,7 +208,7 @@ impl Work {
         let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
         let before = Side::load(ctx, tx, (month, partitions), last.known_at, &touched).await?;
         let now = Side::load(ctx, tx, (month, partitions), known_at, &touched).await?;
-        let decimals = crate::export::close_decimals(ctx, month).await?;
+        let decimals = Decimal::of_month(ctx, month).await?;
         let mut invoices = tx.invoices().await?;
         let latest = invoices.iter().map(|invoice| invoice.issue_on).max();
         invoices.retain(|invoice| invoice.month == month && invoice.revision <= last.revision);

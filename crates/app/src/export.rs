@@ -159,14 +159,6 @@ pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<
     Ok(Exported { folder: to.to_owned(), edges, files })
 }
 
-/// The decimals that daily amounts of a month have, in all its revisions.
-pub(crate) async fn close_decimals(ctx: &Ctx<'_>, month: Month) -> Result<daily::Decimal> {
-    let frozen = Frozen::load(ctx, month).await?;
-    let naming = Naming::new(&frozen.known, &frozen.book);
-    let lists = price_lists::PriceLists::of_frozen(&frozen, &naming)?;
-    daily::Decimal::of_frozen(&frozen, lists.digits())
-}
-
 /// What an export wrote of one revision: for the certificate and for whoever asked.
 type WrittenRevision = (CertifiedRevision, Vec<ExportedEdge>);
 

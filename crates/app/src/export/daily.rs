@@ -14,11 +14,11 @@ use std::path::Path;
 use arrow_array::RecordBatch;
 use documents::{Format, Layout, daily};
 use domain::Role;
-use kernel::{Error, Result, Zone};
+use kernel::{Error, Month, Result, Zone};
 use lake::usage::{Columns, batches_of};
 use rating::{EdgeIndex, Extent, RateBook};
 
-use super::price_lists::PriceDigits;
+use super::price_lists::{PriceDigits, PriceLists};
 use super::{Frozen, WantedEdge, by_edge};
 use crate::Ctx;
 use crate::frozen::{Decimals, FrozenGroup, Lines, groups_name, lines_name, read_groups};
@@ -236,6 +236,14 @@ impl Widths {
 }
 
 impl Decimal {
+    /// Those of a closed month, in all its revisions.
+    pub async fn of_month(ctx: &Ctx<'_>, month: Month) -> Result<Self> {
+        let frozen = Frozen::load(ctx, month).await?;
+        let naming = Naming::new(&frozen.known, &frozen.book);
+        let lists = PriceLists::of_frozen(&frozen, &naming)?;
+        Self::of_frozen(&frozen, lists.digits())
+    }
+
     /// As many as the frozen lines and their prices have.
     pub fn of_frozen(frozen: &Frozen, prices: PriceDigits) -> Result<Self> {
         // Each partition has types of its own; the widest number decides what is left for decimals.

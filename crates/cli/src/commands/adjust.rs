@@ -149,10 +149,12 @@ fn describe(differences: &Differences) -> String {
             "{} usage records became known since {month} was billed. Nothing is posted yet.",
             differences.records
         ));
-        text.push(format!("Next: skyhandel adjust --period {month} --post"));
+        if differences.missing.is_empty() {
+            text.push(format!("Next: skyhandel adjust --period {month} --post"));
+        }
     }
     if !differences.missing.is_empty() {
-        text.push("\nWithout a price, and in none of the differences:".to_owned());
+        text.push("\nWithout a price, so that nothing can be posted yet:".to_owned());
         text.extend(differences.missing.iter().map(|missing| {
             let edge = missing.edge.as_ref();
             let edge = edge.map_or_else(String::new, |(s, b)| format!("{s} -> {b}, "));
