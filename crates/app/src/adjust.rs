@@ -21,8 +21,8 @@ use domain::LineOf;
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::usage::Columns;
-use rating::EdgeIndex;
-use store::{CloseRow, InvoiceRow, Tx};
+use rating::{EdgeIndex, RateBook};
+use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
 use crate::close::RATED_LINES;
 use crate::export::daily::Decimal;
@@ -135,9 +135,44 @@ pub(crate) async fn billed_side(
     before: &CloseRow,
     close: &CloseRow,
 ) -> Result<Side> {
-    let work = Work::load(ctx, tx, before, close.known_at).await?;
-    work.refuse_other_book(close)?;
-    Ok(work.now)
+    let (documents, known) = (tx.documents(close.month).await?, (before.known_at, close.known_at));
+    let touched = touched(ctx, tx, close.month, known).await?;
+    let place = (close.month, partitions(&documents));
+    let side = Side::load(ctx, tx, place, close.known_at, &touched).await?;
+    refuse_other_book(&side.book, close)?;
+    Ok(side)
+}
+
+/// What became known of a month after one instant and up to another.
+async fn touched(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    month: Month,
+    (after, until): (i64, i64),
+) -> Result<Touched> {
+    let programme = facts::programme(tx, until).await?;
+    let period = month.in_zone(&programme.zone);
+    let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
+    Touched::between(ctx, tx, period, (after, until)).await
+}
+
+/// How many partitions a close has frozen.
+fn partitions(documents: &[DocumentRow]) -> usize {
+    documents.iter().filter(|document| document.kind == RATED_LINES).count()
+}
+
+/// An adjustment is billed by the rate book that it was begun by.
+pub(crate) fn refuse_other_book(book: &RateBook, close: &CloseRow) -> Result<()> {
+    let found = book.hash().to_string();
+    if found == close.rate_book {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "adjustment {} of {} was billed by the rate book {}, but what was known then now gives \
+         {found}; the data folder has been changed, or the engine has: restore it, or use the \
+         version that made the adjustment",
+        close.revision, close.month, close.rate_book
+    )))
 }
 
 /// Everything that a difference is computed from.
@@ -145,9 +180,11 @@ pub(crate) struct Work {
     month: Month,
     /// The revision before the difference.
     last: CloseRow,
+    /// What is known up to this instant is billed.
+    known_at: i64,
     /// Every earlier invoice of the month.
     invoices: Vec<InvoiceRow>,
-    documents: Vec<store::DocumentRow>,
+    documents: Vec<DocumentRow>,
     /// The day of issue of the last invoice of any month: numbers and days go together.
     latest: Option<Date>,
     /// The decimals of daily amounts, which are those of the close.
@@ -200,12 +237,9 @@ impl Work {
     /// Loads what was known when the month was last billed and at an instant.
     pub async fn load(ctx: &Ctx<'_>, tx: &mut Tx, last: &CloseRow, known_at: i64) -> Result<Self> {
         let month = last.month;
-        let programme = facts::programme(tx, known_at).await?;
-        let period = month.in_zone(&programme.zone);
-        let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
-        let touched = Touched::between(ctx, tx, period, (last.known_at, known_at)).await?;
+        let touched = touched(ctx, tx, month, (last.known_at, known_at)).await?;
         let documents = tx.documents(month).await?;
-        let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
+        let partitions = partitions(&documents);
         let before = Side::load(ctx, tx, (month, partitions), last.known_at, &touched).await?;
         let now = Side::load(ctx, tx, (month, partitions), known_at, &touched).await?;
         let decimals = Decimal::of_month(ctx, month).await?;
@@ -215,6 +249,7 @@ impl Work {
         Ok(Self {
             month,
             last: last.clone(),
+            known_at,
             invoices,
             documents,
             latest,
@@ -223,20 +258,6 @@ impl Work {
             before,
             now,
         })
-    }
-
-    /// An adjustment is billed by the rate book that it was begun by.
-    pub fn refuse_other_book(&self, close: &CloseRow) -> Result<()> {
-        let found = self.now.book.hash().to_string();
-        if found == close.rate_book {
-            return Ok(());
-        }
-        Err(Error::conflict(format!(
-            "adjustment {} of {} was billed by the rate book {}, but what was known then now \
-             gives {found}; the data folder has been changed, or the engine has: restore it, or \
-             use the version that made the adjustment",
-            close.revision, close.month, close.rate_book
-        )))
     }
 
     /// Rates both sides of every partition with something new.

@@ -16,7 +16,7 @@ use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
 use super::draw::{DrawnEdge, draw};
 use super::frozen::GROUPS;
-use super::{Both, Work, last_revision};
+use super::{Both, Work, last_revision, refuse_other_book};
 use crate::close::billing;
 use crate::frozen::{Ids, write_groups};
 use crate::groups::KeptGroups;
@@ -59,13 +59,13 @@ pub async fn post(
     let mut tx = ctx.write().await?;
     let mut revisions = tx.revisions(month).await?;
     let begun = revisions.pop_if(|last| last.revision > 0 && !last.finished);
-    let (work, close, rated) = if let Some(close) = begun {
+    let (work, begun, rated) = if let Some(close) = begun {
         refuse_other_date(&close, issue_on)?;
         let before = revisions.pop().ok_or_else(|| Error::internal("an adjustment of nothing"))?;
         let work = Work::load(&ctx, &mut tx, &before, close.known_at).await?;
-        work.refuse_other_book(&close)?;
+        refuse_other_book(&work.now.book, &close)?;
         let rated = work.rate(workers, true)?;
-        (work, close, rated)
+        (work, Some(close), rated)
     } else {
         let last = last_revision(&mut tx, month).await?;
         let known_at = tx.known_at(ctx.now_micros()).await?;
@@ -76,14 +76,18 @@ pub async fn post(
         if !missing.is_empty() {
             return Err(missing_prices(month, &missing));
         }
-        if draw(&work, &rated)?.1.is_empty() {
-            return Ok(work.nothing(&ctx));
-        }
-        let close = work.begin(&ctx, issue_on, known_at)?;
-        tx.begin_close(&close).await?;
-        (work, close, rated)
+        (work, None, rated)
     };
     let drawing = Drawing::of(&work, &rated)?;
+    let close = match begun {
+        Some(close) => close,
+        None if drawing.edges.is_empty() => return Ok(work.nothing(&ctx)),
+        None => {
+            let close = work.begin(&ctx, issue_on)?;
+            tx.begin_close(&close).await?;
+            close
+        }
+    };
     if !close.issued {
         drawing.issue(&mut tx, &close).await?;
         crash::point();
@@ -132,7 +136,7 @@ impl Work {
     }
 
     /// The facts of a new adjustment.
-    fn begin(&self, ctx: &Ctx<'_>, issue_on: Option<Date>, known_at: i64) -> Result<CloseRow> {
+    fn begin(&self, ctx: &Ctx<'_>, issue_on: Option<Date>) -> Result<CloseRow> {
         let today = self.now.known.programme.zone.day_of(ctx.now);
         let issue_on = issue_on.unwrap_or(today);
         let latest = self.latest.unwrap_or(self.last.issue_on);
@@ -146,7 +150,7 @@ impl Work {
         Ok(CloseRow {
             month: self.month,
             revision: self.last.revision + 1,
-            known_at,
+            known_at: self.known_at,
             issue_on,
             engine_version: ENGINE_VERSION,
             rate_book: self.now.book.hash().to_string(),

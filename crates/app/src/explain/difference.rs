@@ -7,7 +7,7 @@ use store::{CloseRow, InvoiceRow};
 use super::find::no_such_line;
 use super::{ExplainedSide, Explainer, Explanation, LineName, RatedGroup};
 use crate::Ctx;
-use crate::adjust::{Both, DifferenceLine, Side, Work};
+use crate::adjust::{Both, DifferenceLine, Side, Work, refuse_other_book};
 use crate::frozen::FrozenGroup;
 use crate::groups::KeptGroup;
 use crate::naming::Naming;
@@ -83,7 +83,7 @@ impl Posted {
             return Err(Error::internal("an invoice without its adjustment"));
         };
         let work = Work::load(ctx, tx, before, close.known_at).await?;
-        work.refuse_other_book(close)?;
+        refuse_other_book(&work.now.book, close)?;
         let rated = work.rate(crate::workers(), true)?;
         work.check_frozen(ctx, &rated)?;
         Ok(Self { close: close.clone(), work, rated })

@@ -2,11 +2,11 @@
 
 use app::Ctx;
 use app::adjust::{self, Adjusted, Difference, Differences, EdgeDifference};
-use app::rate::MissingPrice;
 use kernel::Result;
 use serde::Serialize;
 
 use super::invoices::{InvoiceJson, rows};
+use super::rate::MissingJson;
 use crate::args::AdjustArgs;
 use crate::output::{Output, table};
 
@@ -43,15 +43,6 @@ struct LineJson {
 }
 
 #[derive(Serialize)]
-struct MissingJson {
-    seller: Option<String>,
-    buyer: Option<String>,
-    meter: String,
-    subscription: String,
-    reason: String,
-}
-
-#[derive(Serialize)]
 struct AdjustedJson {
     period: String,
     revision: Option<u32>,
@@ -73,7 +64,7 @@ pub async fn run(ctx: Ctx<'_>, args: &AdjustArgs, output: Output) -> Result<()> 
         revision: differences.revision,
         new_records: differences.records,
         edges: differences.edges.iter().map(edge).collect(),
-        missing: differences.missing.iter().map(missing).collect(),
+        missing: differences.missing.iter().map(MissingJson::of).collect(),
     };
     output.print(&json, || describe(&differences));
     Ok(())
@@ -121,17 +112,6 @@ fn edge(edge: &EdgeDifference) -> EdgeJson {
         currency: edge.net.currency().to_string(),
         net: edge.net.digits(),
         lines: edge.lines.iter().map(line).collect(),
-    }
-}
-
-fn missing(missing: &MissingPrice) -> MissingJson {
-    let (seller, buyer) = missing.edge.clone().unzip();
-    MissingJson {
-        seller,
-        buyer,
-        meter: missing.meter.clone(),
-        subscription: missing.subscription.clone(),
-        reason: missing.reason.clone(),
     }
 }
 

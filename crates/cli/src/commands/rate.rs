@@ -42,8 +42,9 @@ impl AmountJson {
     }
 }
 
+/// Usage without a price.
 #[derive(Serialize)]
-struct MissingJson {
+pub struct MissingJson {
     seller: Option<String>,
     buyer: Option<String>,
     meter: String,
@@ -61,7 +62,7 @@ pub async fn run(ctx: Ctx<'_>, args: &RateArgs, output: Output) -> Result<()> {
         records: rated.records,
         rate_book: rated.rate_book.clone(),
         edges: rated.edges.iter().map(edge).collect(),
-        missing: rated.missing.iter().map(missing).collect(),
+        missing: rated.missing.iter().map(MissingJson::of).collect(),
     };
     output.print(&json, || {
         let mut text = describe(&rated.edges);
@@ -99,15 +100,17 @@ fn edge(edge: &EdgeTotal) -> EdgeJson {
     }
 }
 
-fn missing(missing: &MissingPrice) -> MissingJson {
-    let (seller, buyer) = missing.edge.clone().unzip();
-    MissingJson {
-        seller,
-        buyer,
-        meter: missing.meter.clone(),
-        subscription: missing.subscription.clone(),
-        subscriptions: missing.subscriptions,
-        reason: missing.reason.clone(),
+impl MissingJson {
+    pub fn of(missing: &MissingPrice) -> Self {
+        let (seller, buyer) = missing.edge.clone().unzip();
+        Self {
+            seller,
+            buyer,
+            meter: missing.meter.clone(),
+            subscription: missing.subscription.clone(),
+            subscriptions: missing.subscriptions,
+            reason: missing.reason.clone(),
+        }
     }
 }
 
