@@ -349,3 +349,22 @@ fn a_record_over_two_month_ends_is_in_three_months() {
     assert_eq!(net(world.close("2026-02", 1).unwrap()), "14.00 USD");
     assert_eq!(net(world.close("2026-03", 1).unwrap()), "10.00 USD");
 }
+
+/// Numbers and days of issue go together, whichever month is billed.
+#[test]
+fn an_adjustment_is_not_dated_before_the_last_invoice() {
+    let day = "2026-01-08T00:00:00Z,2026-01-08T01:00:00Z";
+    let mut world = two_edges(&format!("e1,,flat,{day},12"));
+    let february = "e2,,flat,2026-02-08T00:00:00Z,2026-02-08T01:00:00Z,1";
+    world.usage("february.csv", usage_of(february)).unwrap();
+    world.go_to("2026-03-02T09:00:00Z").unwrap();
+    world.close("2026-02", 1).unwrap();
+    world.usage("late.csv", usage_of(&format!("l1,,flat,{day},1"))).unwrap();
+    let post = |day: &str| {
+        let (month, day) = ("2026-01".parse().unwrap(), day.parse().unwrap());
+        world.run(|ctx| app::adjust::post(ctx, month, Some(day), 1))
+    };
+    let refused = post("2026-03-01").unwrap_err().to_string();
+    assert!(refused.contains("2026-03-02 to 2026-03-02"), "{refused}");
+    assert!(post("2026-03-02").is_ok());
+}
