@@ -15,7 +15,7 @@ mod post;
 mod side;
 mod touched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::LineOf;
 use jiff::civil::Date;
@@ -26,6 +26,7 @@ use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
 use crate::close::RATED_LINES;
 use crate::export::daily::Decimal;
+use crate::facts::Known;
 use crate::groups::KeptGroups;
 use crate::naming::Naming;
 use crate::partitions::in_parallel_with;
@@ -107,7 +108,7 @@ pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<D
 }
 
 /// The last time that a month was billed.
-async fn last_revision(tx: &mut Tx, month: Month) -> Result<CloseRow> {
+pub(crate) async fn last_revision(tx: &mut Tx, month: Month) -> Result<CloseRow> {
     let last = tx.revisions(month).await?.pop();
     let last = last.ok_or_else(|| {
         Error::conflict(format!(
@@ -153,11 +154,21 @@ async fn touched(
     let programme = facts::programme(tx, until).await?;
     let period = month.in_zone(&programme.zone);
     let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
-    Touched::between(ctx, tx, period, (after, until)).await
+    let mut touched = Touched::between(ctx, tx, period, (after, until)).await?;
+    let accepted = tx.acceptances(month, until).await?.into_iter();
+    let accepted = accepted.filter(|row| after < row.known_at);
+    let on: BTreeSet<_> = accepted.map(|row| (row.seller, row.buyer)).collect();
+    if !on.is_empty() {
+        let now = Known::load(ctx, tx, month, until).await?;
+        let mut before = Known::load(ctx, tx, month, after).await?;
+        before.meters.clone_from(&now.meters);
+        touched.add_restated((&before.book(month)?, &now.book(month)?), &on);
+    }
+    Ok(touched)
 }
 
 /// How many partitions a close has frozen.
-fn partitions(documents: &[DocumentRow]) -> usize {
+pub(crate) fn partitions(documents: &[DocumentRow]) -> usize {
     documents.iter().filter(|document| document.kind == RATED_LINES).count()
 }
 
@@ -231,6 +242,11 @@ impl Both {
         }
         Ok(both)
     }
+
+    /// Usage that has no price now.
+    pub fn unpriced(&self) -> impl Iterator<Item = &rating::Unpriced> {
+        self.parts.iter().flat_map(|(_, now)| &now.unpriced)
+    }
 }
 
 impl Work {
@@ -295,8 +311,7 @@ impl Work {
     }
 
     fn missing(&self, rated: &Both) -> Vec<MissingPrice> {
-        let unpriced = rated.parts.iter().flat_map(|(_, now)| &now.unpriced);
-        missing_of(&self.now.known, &self.now.book, unpriced)
+        missing_of(&self.now.known, &self.now.book, rated.unpriced())
     }
 
     fn differences(&self, rated: &Both) -> Result<Differences> {
@@ -322,7 +337,26 @@ impl Work {
         edge: EdgeIndex,
         lines: &[DifferenceLine],
     ) -> Result<EdgeDifference> {
-        let book = &self.now.book;
+        let terms = &self.now.book.edges()[edge.get()];
+        let preceding = self.preceding(terms.seller, terms.buyer).map(|row| row.number.clone());
+        EdgeDifference::of((&self.now.book, naming), edge, lines, preceding)
+    }
+
+    /// The last invoice of an edge and this month.
+    fn preceding(&self, seller: OrganisationId, buyer: OrganisationId) -> Option<&InvoiceRow> {
+        let of_edge = self.invoices.iter().filter(|i| (i.seller, i.buyer) == (seller, buyer));
+        of_edge.max_by_key(|invoice| invoice.revision)
+    }
+}
+
+impl EdgeDifference {
+    /// The difference that some lines of an edge make.
+    pub(crate) fn of(
+        (book, naming): (&RateBook, &Naming<'_>),
+        edge: EdgeIndex,
+        lines: &[DifferenceLine],
+        preceding: Option<String>,
+    ) -> Result<Self> {
         let terms = &book.edges()[edge.get()];
         let net = lines.iter().try_fold(Money::zero(terms.currency), |net, line| {
             net.checked_add(Money::new(line.amount_minor, terms.currency))
@@ -336,20 +370,14 @@ impl Work {
             quantity: line.quantity,
             amount: Money::new(line.amount_minor, terms.currency),
         });
-        Ok(EdgeDifference {
+        Ok(Self {
             seller: terms.seller,
             buyer: terms.buyer,
             seller_key: naming.key(terms.seller).to_owned(),
             buyer_key: naming.key(terms.buyer).to_owned(),
-            preceding: self.preceding(terms.seller, terms.buyer).map(|row| row.number.clone()),
+            preceding,
             net,
             lines: lines.collect(),
         })
-    }
-
-    /// The last invoice of an edge and this month.
-    fn preceding(&self, seller: OrganisationId, buyer: OrganisationId) -> Option<&InvoiceRow> {
-        let of_edge = self.invoices.iter().filter(|i| (i.seller, i.buyer) == (seller, buyer));
-        of_edge.max_by_key(|invoice| invoice.revision)
     }
 }

@@ -1,10 +1,11 @@
 //! What is known at an instant, ready to rate by; and the guard over closed months.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use domain::{ExchangeRates, PriceSheet, Programme};
+use domain::{ExchangeRates, ListedMeter, PriceSheet, Programme, RateSource};
 use kernel::{Error, Key, MeterId, Month, Result, instant_micros};
-use rating::RateBook;
+use rating::{PriceFacts, RateBook, Restated};
 use store::{RateRow, Tx};
 
 use crate::{Ctx, sheets};
@@ -16,25 +17,86 @@ pub(crate) struct Known {
     pub sheets: BTreeMap<Key, PriceSheet>,
     pub rates: ExchangeRates,
     pub meters: Vec<MeterId>,
+    /// What was known before some of it was restated.
+    pub restated: Option<Restated>,
 }
 
 impl Known {
     /// Loads what was known at an instant.
     pub async fn load(ctx: &Ctx<'_>, tx: &mut Tx, month: Month, known_at: i64) -> Result<Self> {
-        let programme = programme(tx, known_at).await?;
-        let lake = ctx.installation.lake();
-        let sheets = sheets::of_programme(tx, &lake, &programme, known_at).await?;
-        let rates = tx.exchange_rates(month, known_at).await?;
+        let mut known = Self::newest(ctx, tx, month, known_at).await?;
+        let restatements = tx.restatements(month, known_at).await?;
+        if !restatements.is_empty() {
+            let mut earlier = Vec::new();
+            for since in restatements.since() {
+                earlier.push(price_facts(ctx, tx, month, since - 1).await?);
+            }
+            known.restated = Some(Restated { restatements, earlier });
+            known.carry_back();
+        }
+        Ok(known)
+    }
+
+    /// Loads what was known at an instant as if all of it counted.
+    async fn newest(ctx: &Ctx<'_>, tx: &mut Tx, month: Month, known_at: i64) -> Result<Self> {
+        let PriceFacts { programme, sheets, rates } = price_facts(ctx, tx, month, known_at).await?;
         let meters = used(tx, month, &programme, known_at).await?;
-        Ok(Self { programme, sheets, rates, meters })
+        Ok(Self { programme, sheets, rates, meters, restated: None })
+    }
+
+    /// Gives the earlier versions what only later ones have: a meter that had no price before is
+    /// not restated.
+    fn carry_back(&mut self) {
+        let Some(restated) = &mut self.restated else { return };
+        let mut later = &self.sheets;
+        for earlier in restated.earlier.iter_mut().rev() {
+            for (key, sheet) in later {
+                match earlier.sheets.entry(key.clone()) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(sheet.clone());
+                    }
+                    Entry::Occupied(mut occupied) => add_meters(occupied.get_mut(), sheet),
+                }
+            }
+            later = &earlier.sheets;
+        }
     }
 
     /// The rate book of the month.
     pub fn book(&self, month: Month) -> Result<RateBook> {
-        let facts =
-            rating::Facts { programme: &self.programme, sheets: &self.sheets, rates: &self.rates };
+        let facts = rating::Facts {
+            programme: &self.programme,
+            sheets: &self.sheets,
+            rates: &self.rates,
+            restated: self.restated.as_ref(),
+        };
         RateBook::compile(facts, month, &self.meters)
     }
+}
+
+/// What prices of a month depend on, as known at an instant.
+async fn price_facts(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    month: Month,
+    known_at: i64,
+) -> Result<PriceFacts> {
+    let programme = programme(tx, known_at).await?;
+    let lake = ctx.installation.lake();
+    let sheets = sheets::of_programme(tx, &lake, &programme, known_at).await?;
+    let rates = tx.exchange_rates(month, known_at).await?;
+    Ok(PriceFacts { programme, sheets, rates })
+}
+
+/// Adds the meters that a sheet does not have.
+fn add_meters(sheet: &mut PriceSheet, other: &PriceSheet) {
+    let has = |listed: &ListedMeter| {
+        sheet.meters.binary_search_by(|known| known.meter.id.cmp(&listed.meter.id)).is_ok()
+    };
+    let missing: Vec<ListedMeter> =
+        other.meters.iter().filter(|listed| !has(listed)).cloned().collect();
+    sheet.meters.extend(missing);
+    sheet.meters.sort_by(|a, b| a.meter.id.cmp(&b.meter.id));
 }
 
 /// The meters that occur in the usage of a month. Usage that reaches into it may begin in the
@@ -61,56 +123,82 @@ pub(crate) async fn programme(tx: &mut Tx, known_at: i64) -> Result<Programme> {
 }
 
 /// What is about to become known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct News {
     pub programme: Option<Programme>,
     pub rates: Vec<RateRow>,
     pub sheet: Option<PriceSheet>,
 }
 
-/// Refuses news that would price the usage of a closed month differently.
+/// Which closed months news would price differently. Refuses them unless there is a reason to
+/// restate, and whatever cannot be restated: who sold what to whom, in which currency, how rounded.
 ///
 /// Compares the rate books of each closed month with and without the news, for the subscriptions
 /// and meters that were billed; what is new to the month does not count.
-pub(crate) async fn refuse_restatement(
+pub(crate) async fn restated_months(
     ctx: &Ctx<'_>,
     tx: &mut Tx,
     news: &News,
+    reason: Option<&str>,
     hint: &str,
-) -> Result<()> {
+) -> Result<Vec<Month>> {
+    let mut restated = Vec::new();
     for close in tx.closes().await? {
         let month = close.month;
-        let mut known = Known::load(ctx, tx, month, i64::MAX).await?;
+        let mut known = Known::newest(ctx, tx, month, i64::MAX).await?;
         // Adjustments have billed what became known since the close.
         let last = tx.revisions(month).await?.pop().map_or(close.known_at, |last| last.known_at);
         known.meters = used(tx, month, &known.programme, last).await?;
-        let before = known.book(month)?.hash();
-        if let Some(programme) = &news.programme {
-            let billed = std::mem::take(&mut known.programme.subscriptions);
-            known.programme = programme.clone();
+        let before = known.book(month)?;
+        news.clone().learn(&mut known);
+        let now = known.book(month)?;
+        if now.hash() == before.hash() {
+            continue;
+        }
+        if reason.is_none() || !now.has_terms_of(&before) {
+            return Err(refused(month, hint, reason.is_some()));
+        }
+        restated.push(month);
+    }
+    Ok(restated)
+}
+
+fn refused(month: Month, hint: &str, restate: bool) -> Error {
+    if restate {
+        return Error::conflict(format!(
+            "this would change more than prices of {month}, which is closed{hint}: sale paths, \
+             currencies, rounding and payment terms cannot be restated; let the change begin after \
+             the month"
+        ));
+    }
+    Error::conflict(format!(
+        "this would change prices of {month}, which is closed{hint}; let the change begin after \
+         the month, or restate it: add --restate REASON and then see what it comes to with \
+         `skyhandel restate --period {month}`"
+    ))
+}
+
+impl News {
+    /// Adds the news to what is known.
+    fn learn(self, known: &mut Known) {
+        if let Some(programme) = self.programme {
+            let billed = std::mem::replace(&mut known.programme, programme).subscriptions;
             known.programme.subscriptions.retain(|id, _| billed.contains_key(id));
         }
-        if let Some(sheet) = &news.sheet {
-            known.sheets.insert(sheet.key.clone(), sheet.clone());
+        if let Some(sheet) = self.sheet {
+            known.sheets.insert(sheet.key.clone(), sheet);
         }
-        for row in &news.rates {
+        for row in self.rates {
             let (from, to) = (row.from, row.to);
             match row.source {
-                domain::RateSource::Ecb => known.rates.add_ecb(to, row.on, row.rate),
-                domain::RateSource::UsdSheet => {
+                RateSource::Ecb => known.rates.add_ecb(to, row.on, row.rate),
+                RateSource::UsdSheet => {
                     known.rates.add_usd_sheet(from, Month::of(row.on), row.rate);
                 }
-                domain::RateSource::Programme => {
+                RateSource::Programme => {
                     known.rates.add_agreed(from, to, Month::of(row.on), row.rate);
                 }
             }
         }
-        if known.book(month)?.hash() != before {
-            return Err(Error::conflict(format!(
-                "this would change prices of {month}, which is closed{hint}; let the change \
-                 begin after the month, restating a closed month is not possible yet"
-            )));
-        }
     }
-    Ok(())
 }

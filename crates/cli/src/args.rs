@@ -66,6 +66,14 @@ pub enum Command {
     /// Closing a closed month does nothing; a close that was cut off goes on where it stopped.
     #[command(after_help = "Example:\n  skyhandel close --period 2026-10")]
     Close(CloseArgs),
+    /// Show what restated prices would make of a closed month, and accept them for a seller.
+    ///
+    /// Prices of a closed month are restated by `apply` and `import` with `--restate`. An edge keeps
+    /// the prices that it was billed by until its seller accepts; then the next `adjust` bills the
+    /// difference.
+    #[command(after_help = "Example:\n  skyhandel restate --period 2026-10\n  skyhandel restate \
+        --period 2026-10 --accept nordsky --buyer fjordtech --consent \"mail of 2026-11-20\"")]
+    Restate(RestateArgs),
     /// Show what became known about a closed month since it was billed, and bill the difference.
     ///
     /// Without `--post` nothing is frozen. An adjustment that was cut off goes on where it stopped.
@@ -133,6 +141,10 @@ pub struct ApplyArgs {
     /// Apply the plan; without it, the plan is only shown.
     #[arg(long)]
     pub yes: bool,
+    /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
+    /// accepts them with `skyhandel restate`.
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub restate: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +179,10 @@ pub struct PriceArgs {
     /// Take the good rows and write the bad ones to this file.
     #[arg(long, value_name = "FILE")]
     pub quarantine: Option<PathBuf>,
+    /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
+    /// accepts them with `skyhandel restate`.
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub restate: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +193,10 @@ pub struct RatesArgs {
     /// Take the good rows and write the bad ones to this file.
     #[arg(long, value_name = "FILE")]
     pub quarantine: Option<PathBuf>,
+    /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
+    /// accepts them with `skyhandel restate`.
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub restate: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -219,6 +239,25 @@ pub struct CloseArgs {
     /// The day of issue of the invoices; today if left out.
     #[arg(long, value_name = "DAY")]
     pub issue_date: Option<Date>,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct RestateArgs {
+    /// The month, which must be closed.
+    #[arg(long)]
+    pub period: Month,
+    /// The seller that accepts what is known now; without it, the effect is only shown.
+    #[arg(long, value_name = "SELLER")]
+    pub accept: Option<Key>,
+    /// Accept for this buyer only; for all buyers of the seller if left out.
+    #[arg(long, requires = "accept")]
+    pub buyer: Option<Key>,
+    /// How the buyer consented, which it must where it pays more.
+    #[arg(long, value_name = "TEXT", requires = "accept", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub consent: Option<String>,
     /// How many workers; one a core if left out. The result does not depend on it.
     #[arg(long)]
     pub workers: Option<usize>,

@@ -37,6 +37,9 @@ pub struct ExchangePolicy {
     pub source: RateSource,
     /// Of which day.
     pub fixing: Fixing,
+    /// Whether a rate that becomes known after a month was billed counts for it, once it is
+    /// accepted. Otherwise the rate stays as it was when the month was first billed.
+    pub restated: bool,
 }
 
 /// Whose exchange rates.

@@ -11,6 +11,7 @@ mod policy;
 mod price_book;
 mod price_sheet;
 mod programme;
+mod restatement;
 mod subscription;
 mod validity;
 
@@ -22,5 +23,6 @@ pub use policy::{Because, Scope};
 pub use price_book::{Derivation, PriceBook, PriceRule, Selector, TIERS_MAX, Tier, Tiers};
 pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
 pub use programme::{FactRef, Finding, Programme};
+pub use restatement::{PricedBy, Restatements};
 pub use subscription::{EDGES_MAX, Entitlement, Offer, OfferFamily, Subscription};
 pub use validity::Validity;

@@ -120,9 +120,10 @@ pub(crate) struct FlatNode {
 }
 
 impl FlatNode {
-    /// Reduces a node; none where the agreement does not apply all month long.
+    /// Reduces a node; none where the agreement does not apply all month long, or the prices do
+    /// not follow from those further up the sale path.
     pub fn of(node: &Node, lists: &[List], nodes: &[Node], period: (i64, i64)) -> Option<Self> {
-        if node.agreed != period {
+        if node.agreed != period || node.is_detached {
             return None;
         }
         let rate_from = |from: Currency| {

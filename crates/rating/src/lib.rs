@@ -22,7 +22,8 @@ mod slices;
 mod usage;
 
 pub use book::{
-    Edge, EdgeIndex, Facts, MeterIndex, NodeIndex, RateBook, RateBookHash, SubscriptionIndex,
+    Edge, EdgeIndex, Facts, MeterIndex, NodeIndex, PriceFacts, RateBook, RateBookHash, Restated,
+    SubscriptionIndex,
 };
 pub use engine::{Output, Rater};
 pub use group::{ExactAmount, Group, GroupPrice, Pricing, Unpriced};

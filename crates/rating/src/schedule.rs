@@ -239,7 +239,7 @@ impl RateBook {
     }
 
     /// The node whose prices those of another may follow from: what its seller pays.
-    pub(crate) fn bought_at(&self, node: NodeIndex) -> Option<NodeIndex> {
+    pub fn bought_at(&self, node: NodeIndex) -> Option<NodeIndex> {
         let node = &self.nodes[node.get()];
         node.parent.filter(|_| node.buys)
     }

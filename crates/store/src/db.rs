@@ -17,11 +17,12 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 const PLACEHOLDERS_MAX: usize = 600;
 
 /// The migrations, in order. They only add.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("0001_facts", include_str!("../migrations/0001_facts.sql")),
     ("0002_catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("0003_close", include_str!("../migrations/0003_close.sql")),
     ("0004_revisions", include_str!("../migrations/0004_revisions.sql")),
+    ("0005_restatements", include_str!("../migrations/0005_restatements.sql")),
 ];
 
 /// A value of a column.

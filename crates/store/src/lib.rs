@@ -12,6 +12,7 @@ mod closes;
 mod db;
 mod programme;
 mod rates;
+mod restatements;
 
 pub use catalogue::{
     ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,
@@ -20,3 +21,4 @@ pub use closes::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice};
 pub use db::{Db, Tx};
 pub use programme::ProgrammeChanges;
 pub use rates::RateRow;
+pub use restatements::AcceptanceRow;

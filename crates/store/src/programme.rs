@@ -60,7 +60,7 @@ impl Tx {
         .await?;
         self.insert(
             "INSERT INTO agreement (seller_id, buyer_id, from_on, known_at, until_on, currency, \
-             price_book, rounding, rate_source, rate_fixing, payment_terms_days)",
+             price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated)",
             "",
             changes.agreements.iter().map(|a| agreement_values(a, &known)),
         )
@@ -189,7 +189,7 @@ impl Tx {
 
     async fn agreements(&mut self, known_at: i64) -> Result<Vec<TradeAgreement>> {
         let sql = "SELECT seller_id, buyer_id, from_on, until_on, currency, price_book, rounding, \
-                   rate_source, rate_fixing, payment_terms_days FROM agreement a \
+                   rate_source, rate_fixing, payment_terms_days, rate_restated FROM agreement a \
                    WHERE known_at = (SELECT MAX(known_at) FROM agreement k \
                    WHERE k.seller_id = a.seller_id AND k.buyer_id = a.buyer_id \
                      AND k.from_on = a.from_on AND k.known_at <= $1) \
@@ -207,6 +207,7 @@ impl Tx {
                     exchange: ExchangePolicy {
                         source: row.parsed(7, "source of exchange rates")?,
                         fixing: row.parsed(8, "fixing")?,
+                        restated: row.int(10)? == 1,
                     },
                     payment_terms_days: row.int(9)? as u16,
                 })
@@ -336,6 +337,7 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         text(a.exchange.source),
         text(a.exchange.fixing),
         int(a.payment_terms_days),
+        int(i64::from(a.exchange.restated)),
     ]
 }
 

@@ -11,13 +11,14 @@ mod table;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use app::adjust::{Adjusted, Differences};
+use app::adjust::{Adjusted, Differences, EdgeDifference};
 use app::close::Closed;
 use app::explain::{Explanation, LineName};
 use app::export::{ExportOptions, Exported};
 use app::imports::{Imported, PriceOptions, UsageOptions};
 use app::invoices::{Invoice, InvoiceFilter};
 use app::rate::Rated;
+use app::restate::{Restated, Wish};
 use app::{Ctx, Installation, NoProgress};
 use documents::Format;
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ impl World {
 
     /// Applies a programme.
     pub fn apply(&self, programme: &str) -> Result<()> {
-        self.run(|ctx| app::programme::apply(ctx, "programme.toml", programme)).map(|_| ())
+        self.run(|ctx| app::programme::apply(ctx, "programme.toml", programme, None)).map(|_| ())
     }
 
     /// Imports prices into a sheet.
@@ -86,15 +87,27 @@ impl World {
 
     /// Imports a price file that lies somewhere.
     pub fn price_file(&self, sheet: &str, path: &Path) -> Result<Imported> {
+        self.price_file_with(sheet, path, None)
+    }
+
+    /// Imports prices that restate those of closed months.
+    pub fn restate_prices(&self, sheet: &str, name: &str, content: &str) -> Result<Imported> {
+        let path = self.file(name, content)?;
+        self.price_file_with(sheet, &path, Some("a mistake"))
+    }
+
+    fn price_file_with(&self, sheet: &str, path: &Path, restate: Option<&str>) -> Result<Imported> {
         let sheet = sheet.parse().map_err(|error| kernel::Error::internal(format!("{error}")))?;
-        let options = PriceOptions { sheet, market: None, valid_from: None, quarantine: None };
+        let restate = restate.map(str::to_owned);
+        let options =
+            PriceOptions { sheet, market: None, valid_from: None, quarantine: None, restate };
         self.run(|ctx| async move { app::imports::import_prices(ctx, path, &options).await })
     }
 
     /// Imports exchange rates.
     pub fn rates(&self, content: &str) -> Result<Imported> {
         let path = self.file("rates.csv", content)?;
-        self.run(|ctx| async move { app::imports::import_rates(ctx, &path, None).await })
+        self.run(|ctx| async move { app::imports::import_rates(ctx, &path, None, None).await })
     }
 
     /// Imports usage; the name tells the layout.
@@ -153,6 +166,30 @@ impl World {
     pub fn adjust(&self, month: &str, workers: usize) -> Result<Adjusted> {
         let month = Self::month(month)?;
         self.run(|ctx| app::adjust::post(ctx, month, None, workers))
+    }
+
+    /// What has been restated of a closed month.
+    pub fn restated(&self, month: &str) -> Result<Restated> {
+        let month = Self::month(month)?;
+        self.run(|ctx| app::restate::show(ctx, month, 1))
+    }
+
+    /// Accepts for a seller what has been restated of a closed month.
+    pub fn accept(
+        &self,
+        month: &str,
+        (seller, buyer): (&str, Option<&str>),
+        consent: Option<&str>,
+    ) -> Result<Vec<EdgeDifference>> {
+        let key =
+            |key: &str| key.parse().map_err(|error| kernel::Error::internal(format!("{error}")));
+        let wish = Wish {
+            seller: key(seller)?,
+            buyer: buyer.map(key).transpose()?,
+            consent: consent.map(str::to_owned),
+        };
+        let month = Self::month(month)?;
+        self.run(|ctx| async move { app::restate::accept(ctx, month, &wish, 1).await })
     }
 
     /// Every invoice.

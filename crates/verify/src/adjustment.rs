@@ -20,6 +20,7 @@ use crate::number;
 use crate::paths::Paths;
 use crate::prices::Stated;
 use crate::reconciliation::{Expected, of_group};
+use crate::rows::EdgeSeen;
 use crate::table::{Row, Table};
 use crate::used::UsageHash;
 
@@ -41,6 +42,10 @@ pub(crate) struct Billed {
 #[derive(Debug, Default)]
 struct BilledRun {
     rows: Vec<Row>,
+    /// What was used.
+    used: UsageHash,
+    /// Whether no price changes within the month, so that every edge cuts the usage alike.
+    by_day: bool,
     /// By tier.
     groups: BTreeMap<usize, BilledGroup>,
 }
@@ -55,16 +60,15 @@ struct BilledGroup {
     certain: bool,
 }
 
-/// Which subscriptions and meters each edge adjusts, in whatever revision.
-pub(crate) fn adjusted(folder: &Folder, faults: &mut Faults) -> HashMap<Pair, HashSet<Scope>> {
-    let mut adjusted: HashMap<Pair, HashSet<Scope>> = HashMap::new();
+/// Which subscriptions and meters some edge adjusts, in whatever revision.
+pub(crate) fn adjusted(folder: &Folder, faults: &mut Faults) -> HashSet<Scope> {
+    let mut adjusted: HashSet<Scope> = HashSet::new();
     for revision in folder.certificate.revisions.iter().filter(|r| r.revision > 0) {
         for edge in &revision.edges {
             let place = folder.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
             let Some(path) = folder.table(&place, "daily-rated-usage") else { continue };
-            let scopes = adjusted.entry(pair(edge)).or_default();
             if let Err((line, reason)) = each_row(folder, &path, |row| {
-                scopes.insert(scope(row));
+                adjusted.insert(scope(row));
             }) {
                 faults.add(&path, Some(line), reason);
             }
@@ -96,7 +100,8 @@ impl Billed {
     pub fn of_close(edge: &Edge<'_>, daily: &mut Daily<'_>) -> Self {
         let mut billed = Self { last: Some(edge.invoice.named()), ..Self::default() };
         for (scope, rows) in std::mem::take(&mut daily.kept) {
-            billed.runs.insert(scope, BilledRun { rows, groups: BTreeMap::new() });
+            let (used, by_day) = (used(&rows), edge.has_one_price((&scope.0, &scope.1)));
+            billed.runs.insert(scope, BilledRun { rows, used, by_day, groups: BTreeMap::new() });
         }
         for group in &daily.groups {
             let scope = (group.subscription.to_owned(), group.meter.meter.clone());
@@ -151,9 +156,9 @@ impl Billed {
             if expected.len() == lines_before {
                 expected.extend(lowest);
             }
-            let hash = used(&now);
-            daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, hash)));
-            self.runs.insert(key, BilledRun { rows: now, groups });
+            let used = used(&now);
+            daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, used)));
+            self.runs.insert(key, BilledRun { rows: now, used, by_day, groups });
         }
         self.last = Some(edge.invoice.named());
         (daily, expected)
@@ -264,6 +269,60 @@ fn check_order(path: &str, rows: &[Row], faults: &mut Faults) {
         }
         for pair in sold.windows(2).filter(|pair| pair[1].cell(METER) < pair[0].cell(METER)) {
             faults.add(path, Some(pair[1].line), "its meter does not follow the one before");
+        }
+    }
+}
+
+/// After an adjustment, what it says was used of a subscription is what all its edges have billed.
+pub(crate) fn check_used(
+    edges: &[Edge<'_>],
+    seen: &[EdgeSeen<'_>],
+    billed: &HashMap<Pair, Billed>,
+    faults: &mut Faults,
+) {
+    let mut done: HashSet<(&str, &str)> = HashSet::new();
+    for (edge, seen) in edges.iter().zip(seen) {
+        let mut keys: Vec<_> = seen.usage.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys.into_iter().filter(|key| done.insert(*key)) {
+            check_used_of(edge, key, edges, billed, faults);
+        }
+    }
+}
+
+/// One subscription and meter, which an edge has adjusted.
+fn check_used_of(
+    edge: &Edge<'_>,
+    (id, meter): (&str, &str),
+    edges: &[Edge<'_>],
+    billed: &HashMap<Pair, Billed>,
+    faults: &mut Faults,
+) {
+    let scope: Scope = (id.to_owned(), meter.to_owned());
+    let run = |pair: &Pair| billed.get(pair).and_then(|billed| billed.runs.get(&scope));
+    let Some(own) = run(&pair(edge.certified)) else { return };
+    let mut others: Vec<&Pair> = billed.keys().filter(|pair| run(pair).is_some()).collect();
+    others.sort_unstable();
+    for other in others {
+        let Some(theirs) = run(other) else { continue };
+        let by_day = own.by_day && theirs.by_day;
+        let same = own.used.by_resource == theirs.used.by_resource
+            && (!by_day || own.used.by_day == theirs.used.by_day);
+        if !same {
+            let reason = format!(
+                "meter {meter} of subscription {id} was used otherwise than {} was billed by {}",
+                other.1, other.0
+            );
+            faults.add(&format!("{}/daily-rated-usage", edge.place), None, reason);
+        }
+    }
+    for other in edges.iter().filter(|edge| edge.subscriptions.by_id.contains_key(id)) {
+        if run(&pair(other.certified)).is_none() {
+            let reason = format!(
+                "has no rows of meter {meter} of subscription {id}, which {} has",
+                edge.place
+            );
+            faults.add(&format!("{}/daily-rated-usage", other.place), None, reason);
         }
     }
 }

@@ -1,15 +1,16 @@
 //! How sellers made their prices: from a price sheet, from what they pay themselves, by a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bigdecimal::{BigDecimal, One};
 use jiff::Timestamp;
 
+use crate::adjustment::Pair;
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::{Folder, Revision};
 use crate::number;
-use crate::prices::{MeterPrices, Price};
+use crate::prices::{MeterPrices, Price, Prices};
 use crate::table::{Row, Table};
 
 const COLUMNS: &[&str] = &[
@@ -61,13 +62,20 @@ const CURRENCY: usize = 20;
 const DERIVED_DECIMALS: u8 = 12;
 
 /// Recomputes the prices of every seller that shows how it made them.
-pub(crate) fn check(folder: &Folder, revision: &Revision, edges: &[Edge<'_>], faults: &mut Faults) {
+pub(crate) fn check(
+    folder: &Folder,
+    revision: &Revision,
+    (edges, before): (&[Edge<'_>], &HashMap<Pair, Vec<Prices>>),
+    faults: &mut Faults,
+) {
     for seller in &revision.derivations {
         let path = folder.path(revision, &format!("{seller}/derivations.csv"));
         let sold: Vec<&Edge<'_>> =
             edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
         let whole = folder.is_whole();
-        let mut check = Check { path, edges, sold: &sold, whole, said: BTreeMap::new() };
+        let is_close = revision.revision == 0;
+        let mut check =
+            Check { path, edges, before, sold: &sold, whole, is_close, said: BTreeMap::new() };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
@@ -77,9 +85,14 @@ pub(crate) fn check(folder: &Folder, revision: &Revision, edges: &[Edge<'_>], fa
 struct Check<'a> {
     path: String,
     edges: &'a [Edge<'a>],
+    /// The price lists of earlier revisions.
+    before: &'a HashMap<Pair, Vec<Prices>>,
     sold: &'a [&'a Edge<'a>],
     /// Whether everybody's files are here.
     whole: bool,
+    /// Whether everybody is billed by the same facts. In an adjustment, prices may have been
+    /// restated for one buyer and not for another.
+    is_close: bool,
     /// What rows before have said of something that says the same to everybody.
     said: BTreeMap<Vec<String>, Vec<String>>,
 }
@@ -179,7 +192,11 @@ impl Check<'_> {
             columns.iter().map(|at| format!("{} {}", COLUMNS[*at], row.cell(*at))).collect()
         };
         let said = cells(says);
-        let known = self.said.entry(cells(of)).or_insert_with(|| said.clone());
+        let mut key = cells(of);
+        if !self.is_close {
+            key.push(row.cell(BUYER).to_owned());
+        }
+        let known = self.said.entry(key).or_insert_with(|| said.clone());
         if *known == said {
             return Ok(());
         }
@@ -239,6 +256,10 @@ impl Check<'_> {
         meter: &MeterPrices,
         price: &Price,
     ) -> Result<(), String> {
+        let list = row.cell(SOURCE_LIST);
+        if list.is_empty() {
+            return self.check_bought_before(row, seller, edge, meter, price);
+        }
         let bought = self.edges.iter().find(|bought| {
             bought.certified.seller == seller && bought.certified.buyer == edge.certified.seller
         });
@@ -250,16 +271,12 @@ impl Check<'_> {
                 Ok(())
             };
         };
-        let list = row.cell(SOURCE_LIST);
         let paid = bought.prices.of(list, &meter.meter).into_iter().flat_map(|meter| &meter.prices);
-        let mut paid = paid.filter(|paid| {
-            paid.from <= price.from && price.from < paid.until && paid.tier == price.tier
-        });
-        let paid = paid.next();
+        let paid = paid.into_iter().find(|paid| is_paid_at(paid, price));
         let paid = paid.ok_or_else(|| format!("list {list:?} of {seller} has no such price"))?;
         let said = [SOURCE_PRICE, SOURCE_CURRENCY, SOURCE_RATE].map(|at| row.cell(at));
         let [_, effective, currency, rate, _] = &paid.stated;
-        if said != [effective.as_str(), currency, rate] || paid.tier_from != price.tier_from {
+        if !says(row, paid, price) {
             return Err(format!(
                 "SourcePrice is {} {} at {}; {}:{} says {effective} {currency} at {rate}",
                 said[0], said[1], said[2], bought.prices.path, paid.line
@@ -267,6 +284,52 @@ impl Check<'_> {
         }
         Ok(())
     }
+
+    /// A seller whose own prices have been restated, or are not adjusted now, sells by a price that
+    /// it has paid: it stands in one of its price lists, unless the meter was never billed to it.
+    fn check_bought_before(
+        &self,
+        row: &Row,
+        seller: &str,
+        edge: &Edge<'_>,
+        meter: &MeterPrices,
+        price: &Price,
+    ) -> Result<(), String> {
+        let pair = (seller.to_owned(), edge.certified.seller.clone());
+        let now =
+            self.edges.iter().filter(|bought| crate::adjustment::pair(bought.certified) == pair);
+        let before = self.before.get(&pair).into_iter().flatten();
+        let lists: Vec<&Prices> = before.chain(now.map(|bought| &bought.prices)).collect();
+        if lists.is_empty() && self.whole {
+            return Err(format!("{} buys nothing from {seller}", edge.certified.seller));
+        }
+        let of_meter = lists.iter().flat_map(|lists| lists.meters.values());
+        let of_meter = of_meter.filter(|listed| listed.meter == meter.meter);
+        let mut paid = of_meter.flat_map(|listed| &listed.prices).filter(|p| is_paid_at(p, price));
+        let is_known = paid.clone().next().is_some();
+        if is_known && !paid.any(|paid| says(row, paid, price)) {
+            return Err(format!(
+                "SourcePrice is {} {} at {}, which {} has never paid to {seller}",
+                row.cell(SOURCE_PRICE),
+                row.cell(SOURCE_CURRENCY),
+                row.cell(SOURCE_RATE),
+                edge.certified.seller
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether one price applies where another begins, to the same units.
+fn is_paid_at(paid: &Price, price: &Price) -> bool {
+    paid.from <= price.from && price.from < paid.until && paid.tier == price.tier
+}
+
+/// Whether a row says that its source is a price.
+fn says(row: &Row, paid: &Price, price: &Price) -> bool {
+    let said = [SOURCE_PRICE, SOURCE_CURRENCY, SOURCE_RATE].map(|at| row.cell(at));
+    let [_, effective, currency, rate, _] = &paid.stated;
+    said == [effective.as_str(), currency, rate] && paid.tier_from == price.tier_from
 }
 
 /// What a price is made of.

@@ -36,6 +36,7 @@ pub use fault::{Fault, Faults};
 use adjustment::{Billed, Pair, pair};
 use daily::Scope;
 use edge::Edge;
+use prices::Prices;
 use rows::EdgeSeen;
 
 /// What a verification found.
@@ -103,13 +104,13 @@ pub fn verify(folder: &Path, workers: usize) -> Report {
 
 fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec<VerifiedEdge> {
     let adjusted = adjustment::adjusted(folder, faults);
-    let mut billed: HashMap<Pair, Billed> = HashMap::new();
+    let mut history = History::default();
     let mut verified = Vec::new();
     for revision in &folder.certificate.revisions {
         verified.extend(check_revision(
             folder,
             revision,
-            (&adjusted, &mut billed),
+            (&adjusted, &mut history),
             workers,
             faults,
         ));
@@ -117,11 +118,19 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
     verified
 }
 
+/// What the revisions so far have billed, by edge.
+#[derive(Default)]
+struct History {
+    billed: HashMap<Pair, Billed>,
+    /// The price lists, those of the latest revision last.
+    prices: HashMap<Pair, Vec<Prices>>,
+}
+
 /// Checks what was billed at one time, and goes on with what has been billed on each edge.
 fn check_revision(
     folder: &folder::Folder,
     revision: &folder::Revision,
-    (adjusted, billed): (&HashMap<Pair, HashSet<Scope>>, &mut HashMap<Pair, Billed>),
+    (adjusted, history): (&HashSet<Scope>, &mut History),
     workers: usize,
     faults: &mut Faults,
 ) -> Vec<VerifiedEdge> {
@@ -131,11 +140,11 @@ fn check_revision(
     check_decimals(folder, revision, faults);
     series::check_numbers(folder, &edges, faults);
     series::check_parties(&edges, faults);
-    derivations::check(folder, revision, &edges, faults);
+    derivations::check(folder, revision, (&edges, &history.prices), faults);
     ledger::check(folder, revision, &edges, faults);
     let paths = paths::Paths::of(&edges);
     paths.check(folder, &edges, faults);
-    let nothing = HashSet::new();
+    let billed = &mut history.billed;
     let work: Vec<(&Edge<'_>, Mutex<Billed>)> = edges
         .iter()
         .map(|edge| (edge, Mutex::new(billed.remove(&pair(edge.certified)).unwrap_or_default())))
@@ -143,7 +152,6 @@ fn check_revision(
     let seen = in_parallel(workers, &work, |(edge, billed)| {
         let mut own = Faults::default();
         let mut billed = billed.lock().unwrap_or_else(PoisonError::into_inner);
-        let adjusted = adjusted.get(&pair(edge.certified)).unwrap_or(&nothing);
         let seen = rows::check(edge, folder, &paths, (&mut billed, adjusted), &mut own);
         (seen, own)
     });
@@ -163,12 +171,21 @@ fn check_revision(
         });
         all_seen.push(seen);
     }
-    quantities::check(folder, revision, &edges, &all_seen, faults);
     for (edge, done) in work {
         billed.insert(
             pair(edge.certified),
             done.into_inner().unwrap_or_else(PoisonError::into_inner),
         );
+    }
+    if revision.revision == 0 {
+        quantities::check(folder, &edges, &all_seen, faults);
+    } else {
+        adjustment::check_used(&edges, &all_seen, billed, faults);
+    }
+    drop(all_seen);
+    drop(paths);
+    for edge in edges {
+        history.prices.entry(pair(edge.certified)).or_default().push(edge.prices);
     }
     verified
 }

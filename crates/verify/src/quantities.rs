@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use crate::daily_columns::columns;
 use crate::edge::Edge;
 use crate::fault::Faults;
-use crate::folder::{Folder, Revision};
+use crate::folder::Folder;
 use crate::rows::EdgeSeen;
 use crate::table::{Row, Table};
 use crate::used::Used;
@@ -16,22 +16,17 @@ use crate::used::Used;
 /// others the difference is only stated.
 const COMPARED_MAX: usize = 20;
 
-/// The rows of a subscription say the same was used on each of its edges.
+/// The rows of a close say of each subscription that the same was used on each of its edges.
 pub(crate) fn check(
     folder: &Folder,
-    revision: &Revision,
     edges: &[Edge<'_>],
     seen: &[EdgeSeen<'_>],
     faults: &mut Faults,
 ) {
-    let is_close = revision.revision == 0;
     let mut first: HashMap<(&str, &str), usize> = HashMap::new();
     let mut compared = 0;
     for (at, edge) in edges.iter().enumerate() {
-        // Whatever became known of a subscription may change nothing.
-        if is_close {
-            check_present(edge, &seen[at], faults);
-        }
+        check_present(edge, &seen[at], faults);
         let mut keys: Vec<_> = seen[at].usage.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
@@ -44,7 +39,7 @@ pub(crate) fn check(
                 continue;
             }
             compared += 1;
-            if compared > COMPARED_MAX || !is_close {
+            if compared > COMPARED_MAX {
                 let reason = format!("{key:?} was used otherwise than on {}", edges[other].place);
                 faults.add(&edge.place, None, reason);
             } else {
@@ -78,12 +73,6 @@ fn check_meters(
     for ((id, meter), known) in keys {
         let sold =
             edges.iter().zip(seen).filter(|(edge, _)| edge.subscriptions.by_id.contains_key(*id));
-        let first = &edges[*known];
-        // In an adjustment, rows of one edge may move between prices of a day and those of another
-        // edge stay as they are.
-        if first.revision.revision > 0 && !first.has_one_price((id, meter)) {
-            continue;
-        }
         for (edge, seen) in sold {
             if !seen.usage.contains_key(&(*id, *meter)) {
                 let reason = format!(

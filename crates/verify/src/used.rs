@@ -13,7 +13,7 @@ use crate::table::Row;
 pub(crate) type Usage<'a> = HashMap<(&'a str, &'a str), UsageHash>;
 
 /// Hashes of what rows say was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UsageHash {
     pub by_day: [u8; 16],
     pub by_resource: [u8; 16],

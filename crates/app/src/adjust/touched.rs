@@ -1,12 +1,14 @@
-//! Which subscriptions and meters of a period have usage that became known between two instants.
+//! Which subscriptions and meters of a period have to be rated again: those with usage that became
+//! known between two instants, and those whose prices have been restated since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
-use kernel::{MeterId, Result, SubscriptionId};
+use kernel::{MeterId, OrganisationId, Result, SubscriptionId};
 use lake::PartitionHash;
 use lake::usage::{Wanted, batches_of};
+use rating::{MeterIndex, NodeIndex, RateBook};
 use store::Tx;
 
 use crate::Ctx;
@@ -50,6 +52,35 @@ impl Touched {
         let segments = tx.segments(from, to, until).await?.into_iter();
         let new = segments.map(|segment| segment.path).filter(|path| !before.contains(path));
         Self::of_files(new.map(|path| ctx.installation.lake().join(path)), period)
+    }
+
+    /// Adds the subscriptions and meters that cost something else by another book, on sale paths
+    /// with one of some edges.
+    pub fn add_restated(
+        &mut self,
+        (before, now): (&RateBook, &RateBook),
+        on: &BTreeSet<(OrganisationId, OrganisationId)>,
+    ) {
+        let mut changed: BTreeMap<(NodeIndex, NodeIndex), BTreeSet<String>> = BTreeMap::new();
+        for (at, id) in now.subscription_indices() {
+            let Some(then) = before.find_subscription(&id.to_string()) else { continue };
+            let edges = || now.path(at).iter().map(|edge| &now.edges()[edge.get()]);
+            if !edges().any(|edge| on.contains(&(edge.seller, edge.buyer))) {
+                continue;
+            }
+            let nodes = before.nodes(then).iter().zip(now.nodes(at));
+            let mut meters: BTreeSet<String> = BTreeSet::new();
+            for (a, b) in nodes {
+                let of_pair =
+                    changed.entry((*a, *b)).or_insert_with(|| changes((before, *a), (now, *b)));
+                meters.extend(of_pair.iter().cloned());
+            }
+            if !meters.is_empty() {
+                let customer = edges().next_back().map(|edge| edge.buyer.to_string());
+                self.customers.extend(customer.map(|customer| PartitionHash::of(&customer)));
+                self.meters.entry(id.to_string()).or_default().extend(meters);
+            }
+        }
     }
 
     /// Looks through usage files.
@@ -109,4 +140,17 @@ impl Touched {
     pub fn meets(&self, partition: lake::Partition) -> bool {
         self.customers.range(partition.first..=partition.last).next().is_some()
     }
+}
+
+/// The meters that cost something else on one node than on another.
+fn changes(
+    (before, a): (&RateBook, NodeIndex),
+    (now, b): (&RateBook, NodeIndex),
+) -> BTreeSet<String> {
+    let costs_other = |meter: MeterIndex, id: &str| {
+        let then = before.find_meter(id);
+        then.is_none_or(|then| before.schedule(a, then) != now.schedule(b, meter))
+    };
+    let meters = now.meter_indices().zip(now.meters().iter().map(MeterId::as_str));
+    meters.filter(|(at, id)| costs_other(*at, id)).map(|(_, id)| id.to_owned()).collect()
 }

@@ -156,7 +156,11 @@ impl World {
             currency: Self::currency(),
             price_book: parsed(book),
             rounding: Rounding::HalfEven,
-            exchange: ExchangePolicy { source: RateSource::Programme, fixing: Fixing::PeriodStart },
+            exchange: ExchangePolicy {
+                source: RateSource::Programme,
+                fixing: Fixing::PeriodStart,
+                restated: false,
+            },
             payment_terms_days: 30,
         });
     }
@@ -205,7 +209,12 @@ impl World {
     }
 
     pub fn book(&self) -> Result<RateBook> {
-        let facts = Facts { programme: &self.programme, sheets: &self.sheets, rates: &self.rates };
+        let facts = Facts {
+            programme: &self.programme,
+            sheets: &self.sheets,
+            rates: &self.rates,
+            restated: None,
+        };
         RateBook::compile(facts, Self::month(), &self.meters)
     }
 
@@ -260,6 +269,7 @@ impl World {
             sheets: self.sheets.clone(),
             rates: self.rates.clone(),
             meters: self.meters.clone(),
+            restated: None,
         }
     }
 

@@ -63,11 +63,12 @@ impl Explainer<'_> {
     ) -> Result<Vec<PriceStep>> {
         let book = self.book;
         let group = found.group;
-        let (path, nodes) = (book.path(group.subscription), book.nodes(group.subscription));
+        let path = book.path(group.subscription);
         let lost = || Error::internal("a price has lost its rule");
         let (mut steps, mut node, mut price) = (Vec::new(), node, price.clone());
+        // The prices that a seller bought by need not be those that it is billed now.
+        let mut position = path.iter().position(|on| *on == found.edge).ok_or_else(lost)?;
         loop {
-            let position = nodes.iter().position(|on| *on == node).ok_or_else(lost)?;
             let edge = &book.edges()[path[position].get()];
             let derived = book.derived(node, group.meter, at).ok_or_else(lost)?;
             let tier = usize::from(group.tier);
@@ -103,7 +104,10 @@ impl Explainer<'_> {
                 price: (made, price.pricing_currency),
             });
             match above {
-                Some((above, paid)) => (node, price) = (above, paid),
+                Some((above, paid)) => {
+                    position = position.checked_sub(1).ok_or_else(lost)?;
+                    (node, price) = (above, paid);
+                }
                 None => break,
             }
         }

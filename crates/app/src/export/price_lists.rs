@@ -10,6 +10,8 @@ use rating::{
     Derived, EdgeIndex, Interval, MeterIndex, NodeIndex, Origin, Price, RateBook, SubscriptionIndex,
 };
 
+use store::InvoiceRow;
+
 use super::{Frozen, WantedEdge};
 use crate::close::adjustment;
 use crate::frozen::{groups_name, read_groups};
@@ -91,6 +93,8 @@ pub(crate) struct PriceLists<'a> {
     pub book: &'a RateBook,
     pub naming: &'a Naming<'a>,
     edges: BTreeMap<EdgeIndex, EdgeLists>,
+    /// The edges that have an invoice with these prices.
+    billed: BTreeSet<EdgeIndex>,
 }
 
 /// The price lists of an edge: buyers may pay by several where their sale paths differ.
@@ -101,7 +105,8 @@ struct EdgeLists {
     subscriptions: BTreeMap<SubscriptionIndex, NodeIndex>,
     /// What was used, and a subscription that used it.
     used: BTreeMap<(NodeIndex, MeterIndex), SubscriptionIndex>,
-    /// By which edge the seller itself bought.
+    /// By which edge the seller itself bought, and at which of its prices: not always those that
+    /// it is billed now, where they have been restated.
     sources: BTreeMap<NodeIndex, (EdgeIndex, NodeIndex)>,
 }
 
@@ -121,12 +126,12 @@ impl<'a> PriceLists<'a> {
             runs.extend(groups.iter().map(|group| (group.subscription, group.meter)));
             runs.dedup();
         }
-        Ok(Self::of(&frozen.book, naming, runs))
+        Ok(Self::of((&frozen.book, &frozen.invoices), naming, runs))
     }
 
-    /// The prices of some subscriptions and meters.
+    /// The prices of some subscriptions and meters, which some invoices bill.
     pub fn of(
-        book: &'a RateBook,
+        (book, invoices): (&'a RateBook, &[InvoiceRow]),
         naming: &'a Naming<'a>,
         runs: impl IntoIterator<Item = (SubscriptionIndex, MeterIndex)>,
     ) -> Self {
@@ -137,8 +142,8 @@ impl<'a> PriceLists<'a> {
                 let lists = edges.entry(*edge).or_default();
                 lists.subscriptions.insert(subscription, *node);
                 lists.used.entry((*node, meter)).or_insert(subscription);
-                if let Some(above) = at.checked_sub(1) {
-                    lists.sources.entry(*node).or_insert((path[above], nodes[above]));
+                if let Some((above, paid)) = at.checked_sub(1).zip(book.bought_at(*node)) {
+                    lists.sources.entry(*node).or_insert((path[above], paid));
                 }
             }
         }
@@ -146,7 +151,8 @@ impl<'a> PriceLists<'a> {
             let nodes: BTreeSet<NodeIndex> = lists.subscriptions.values().copied().collect();
             lists.nodes = nodes.into_iter().collect();
         }
-        Self { book, naming, edges }
+        let billed = invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
+        Self { book, naming, edges, billed }
     }
 
     /// How long effective prices are.
@@ -312,7 +318,8 @@ impl<'a> PriceLists<'a> {
                     return Default::default();
                 };
                 let seller = self.book.edges()[edge.get()].seller;
-                let number = self.edges.get(edge).map_or_else(String::new, |l| l.number(*above));
+                let billed = self.edges.get(edge).filter(|_| self.billed.contains(edge));
+                let number = billed.map_or_else(String::new, |lists| lists.number(*above));
                 (format!("bought from {}", self.naming.key(seller)), number)
             }
         }

@@ -10,7 +10,7 @@ mod usage;
 
 use std::path::PathBuf;
 
-use kernel::{ImportId, Result};
+use kernel::{ImportId, Month, Result};
 use store::{ControlTotal, ImportRow, Tx};
 
 pub use prices::{PriceOptions, import_prices};
@@ -41,6 +41,16 @@ pub async fn list(ctx: crate::Ctx<'_>) -> Result<Vec<(ImportRow, Vec<ControlTota
         imports.push((import, totals));
     }
     Ok(imports)
+}
+
+/// Remarks about closed months whose prices an import restates.
+fn restated(months: &[Month]) -> impl Iterator<Item = String> + '_ {
+    months.iter().map(|month| {
+        format!(
+            "restates prices of {month}, which is closed; see what they come to with `skyhandel \
+             restate --period {month}`"
+        )
+    })
 }
 
 /// How a file stands to what has been imported.

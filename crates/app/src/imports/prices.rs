@@ -16,7 +16,7 @@ use store::{ImportRow, PriceSheetRow};
 use super::input::Input;
 use super::quarantine::Quarantine;
 use super::{Before, Imported};
-use crate::facts::{News, refuse_restatement};
+use crate::facts::{News, restated_months};
 use crate::{Ctx, crash, sheets};
 
 /// What kind of import this is, in the catalogue.
@@ -34,6 +34,8 @@ pub struct PriceOptions {
     pub valid_from: Option<Date>,
     /// Write rows that cannot be taken to this file, and take the others.
     pub quarantine: Option<PathBuf>,
+    /// Why prices of closed months may be restated; they may not if left out.
+    pub restate: Option<String>,
 }
 
 /// The prices that a file has.
@@ -91,7 +93,8 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     let known = sheets::newest(&mut tx, &lake, &options.sheet, i64::MAX).await?;
     let (sheet, outcome) = merge::merge(&options.sheet, known.map(|(_, sheet)| sheet), &file)?;
     let news = News { sheet: Some(sheet.clone()), ..News::default() };
-    refuse_restatement(&ctx, &mut tx, &news, "").await?;
+    let reason = options.restate.as_deref();
+    let restated = restated_months(&ctx, &mut tx, &news, reason, "").await?;
 
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let import = ImportRow {
@@ -111,12 +114,14 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     };
     let row = save(&lake, &sheet, &import)?;
     crash::point();
+    tx.restate(&restated, known_at, reason.unwrap_or_default()).await?;
     tx.add_import(&import, &[]).await?;
     tx.add_price_sheet(&row).await?;
     crash::point();
     tx.commit().await?;
     let mut notes = file.notes;
     notes.insert(0, outcome.to_string());
+    notes.extend(super::restated(&restated));
     Ok(Imported { import, totals: Vec::new(), already: false, notes, quarantine })
 }
 

@@ -13,7 +13,7 @@ use super::input::Input;
 use super::quarantine::Quarantine;
 use super::table::{Table, TableRow};
 use super::{Before, Imported};
-use crate::facts::{News, refuse_restatement};
+use crate::facts::{News, restated_months};
 use crate::{Ctx, crash};
 
 /// What kind of import this is, in the catalogue.
@@ -23,11 +23,12 @@ const KIND: &str = "rates";
 ///
 /// # Errors
 /// Where the file cannot be read or has bad rows, and where it would change a rate by which a
-/// closed month was billed.
+/// closed month was billed without a reason to restate it.
 pub async fn import_rates(
     ctx: Ctx<'_>,
     path: &Path,
     quarantine: Option<PathBuf>,
+    restate: Option<&str>,
 ) -> Result<Imported> {
     let input = Input::open(path)?;
     let mut bad = Quarantine::new(quarantine.as_deref());
@@ -50,8 +51,9 @@ pub async fn import_rates(
     let quarantined = bad.rows();
     let quarantine = bad.finish(&input.name)?;
     let news = News { rates: rates.clone(), ..News::default() };
-    refuse_restatement(&ctx, &mut tx, &news, "").await?;
+    let restated = restated_months(&ctx, &mut tx, &news, restate, "").await?;
     let known_at = tx.known_at(ctx.now_micros()).await?;
+    tx.restate(&restated, known_at, restate.unwrap_or_default()).await?;
     let taken = tx.add_rates(&rates, known_at).await?;
     let import = ImportRow {
         id,
@@ -74,7 +76,7 @@ pub async fn import_rates(
     let days = rates.iter().map(|rate| rate.on);
     let span = days.clone().min().zip(days.max());
     let note = span.map(|(first, last)| format!("{} rates from {first} to {last}", rates.len()));
-    let notes = note.into_iter().collect();
+    let notes = note.into_iter().chain(super::restated(&restated)).collect();
     Ok(Imported { import, totals: Vec::new(), already: false, notes, quarantine })
 }
 

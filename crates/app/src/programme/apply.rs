@@ -1,50 +1,58 @@
 //! Applying a programme file: plan, check, append what has changed.
 
 use jiff::civil::Date;
-use kernel::{Error, Faults, Result};
+use kernel::{Error, Faults, Month, Result};
 use store::Tx;
 
 use super::plan::{self, Plan};
 use super::read;
-use crate::facts::{News, refuse_restatement};
+use crate::facts::{News, restated_months};
 use crate::{Ctx, crash};
 
-/// What applying a file did.
+/// What applying a file did or would do.
 #[derive(Debug, Clone)]
 pub struct Applied {
     /// What changed.
     pub plan: Plan,
-    /// When it became known, in microseconds since 1970.
-    pub known_at: i64,
+    /// The closed months whose prices are restated by it.
+    pub restated: Vec<Month>,
 }
 
-/// What applying a file would change. Nothing is written.
+/// What applying a file would change. Nothing is written. `restate` is the reason for which prices
+/// of closed months may be restated.
 ///
 /// # Errors
 /// Where the file cannot be read, where what it says does not hold together, and where a change
-/// would reach into a month that has been closed.
-pub async fn plan(ctx: Ctx<'_>, file: &str, text: &str) -> Result<Plan> {
+/// would reach into a month that has been closed without being restated.
+pub async fn plan(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) -> Result<Applied> {
     let mut tx = ctx.read().await?;
-    checked_plan(&mut tx, &ctx, file, text).await
+    checked_plan(&mut tx, &ctx, (file, text), restate).await
 }
 
 /// Applies a file. Applying it again changes nothing.
 ///
 /// # Errors
 /// As [`plan()`].
-pub async fn apply(ctx: Ctx<'_>, file: &str, text: &str) -> Result<Applied> {
+pub async fn apply(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) -> Result<Applied> {
     let mut tx = ctx.write().await?;
-    let plan = checked_plan(&mut tx, &ctx, file, text).await?;
+    let applied = checked_plan(&mut tx, &ctx, (file, text), restate).await?;
+    let plan = &applied.plan;
     let known_at = tx.known_at(ctx.now_micros()).await?;
     tx.add_programme(&plan.facts, known_at).await?;
     tx.add_rates(&plan.rates, known_at).await?;
+    tx.restate(&applied.restated, known_at, restate.unwrap_or_default()).await?;
     crash::point();
     tx.commit().await?;
     crash::point();
-    Ok(Applied { plan, known_at })
+    Ok(applied)
 }
 
-async fn checked_plan(tx: &mut Tx, ctx: &Ctx<'_>, file: &str, text: &str) -> Result<Plan> {
+async fn checked_plan(
+    tx: &mut Tx,
+    ctx: &Ctx<'_>,
+    (file, text): (&str, &str),
+    restate: Option<&str>,
+) -> Result<Applied> {
     let known = tx.programme(i64::MAX).await?;
     let declared = read(file, text, known.as_ref())?;
     let agreed = tx.rates(Date::MIN, Date::MAX, i64::MAX).await;
@@ -67,11 +75,13 @@ async fn checked_plan(tx: &mut Tx, ctx: &Ctx<'_>, file: &str, text: &str) -> Res
             finding.reason
         )));
     }
+    let mut restated = Vec::new();
     if known.is_some() {
         let changed = plan::fact_refs(&plan);
         let hint = changed.first().map(|fact| format!(" (such as {})", result.describe(fact)));
         let news = News { programme: Some(result), rates: plan.rates.clone(), sheet: None };
-        refuse_restatement(ctx, tx, &news, &hint.unwrap_or_default()).await?;
+        let hint = hint.unwrap_or_default();
+        restated = restated_months(ctx, tx, &news, restate, &hint).await?;
     }
-    Ok(plan)
+    Ok(Applied { plan, restated })
 }

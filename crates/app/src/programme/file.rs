@@ -165,6 +165,9 @@ pub(super) struct ExchangeEntry {
     /// month ends), `period-start` or `period-end`. `before-period` if left out.
     #[schemars(with = "Option<String>")]
     pub fixing: Option<Text>,
+    /// `true`: a rate that becomes known after a month was billed counts for it, once the seller
+    /// accepts that (`skyhandel restate`). If left out, a billed month keeps its rate.
+    pub restated: Option<bool>,
 }
 
 /// The rules by which a seller derives prices. For each meter the most specific rule wins: meter,

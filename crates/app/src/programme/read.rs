@@ -352,11 +352,16 @@ impl<'a> Reader<'a> {
     }
 
     fn exchange(&mut self, entry: &AgreementEntry) -> Option<ExchangePolicy> {
-        let usual = ExchangePolicy { source: RateSource::Ecb, fixing: Fixing::BeforePeriod };
+        let usual = ExchangePolicy {
+            source: RateSource::Ecb,
+            fixing: Fixing::BeforePeriod,
+            restated: false,
+        };
         let Some(exchange) = &entry.exchange else { return Some(usual) };
         let source = self.parsed(&exchange.source, "source");
         let fixing = self.or_else(exchange.fixing.as_ref(), "fixing", usual.fixing);
-        Some(ExchangePolicy { source: source?, fixing: fixing? })
+        let restated = exchange.restated.unwrap_or(usual.restated);
+        Some(ExchangePolicy { source: source?, fixing: fixing?, restated })
     }
 
     fn price_book(&mut self, spanned: &Spanned<PriceBookEntry>) -> Option<PriceBook> {

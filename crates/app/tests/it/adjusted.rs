@@ -7,7 +7,7 @@ use documents::Format;
 use testkit::{Cells, World, fixtures};
 
 /// A row of usage of the storage of [`fixtures::FOUR_DEEP`].
-fn row(id: &str, corrects: &str, day: &str, next: &str, quantity: &str) -> String {
+pub fn row(id: &str, corrects: &str, day: &str, next: &str, quantity: &str) -> String {
     format!(
         "{id},{corrects},11111111-2222-4333-8444-555555555555,\
          aaaaaaaa-0000-4000-8000-000000000001,2026-01-{day}T21:00:00Z,2026-01-{next}T21:00:00Z,\
@@ -15,10 +15,10 @@ fn row(id: &str, corrects: &str, day: &str, next: &str, quantity: &str) -> Strin
     )
 }
 
-const HEADER: &str = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,\
+pub const HEADER: &str = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,\
                       quantity,unit,resource_uri\n";
 
-fn closed() -> World {
+pub fn closed() -> World {
     let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
     world.apply(fixtures::FOUR_DEEP).unwrap();
     for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
@@ -30,7 +30,7 @@ fn closed() -> World {
     world
 }
 
-fn lines(differences: &Differences) -> Vec<String> {
+pub fn lines(differences: &Differences) -> Vec<String> {
     let edges = differences.edges.iter();
     edges
         .flat_map(|edge| {
@@ -78,7 +78,7 @@ fn a_late_record_moves_tiers_and_prices_on_every_edge() {
     assert_eq!(differences.records, 1);
 }
 
-fn export_and_verify(world: &World, name: &str) -> std::path::PathBuf {
+pub fn export_and_verify(world: &World, name: &str) -> std::path::PathBuf {
     let folder = world.export("2026-01", name, Format::Csv).unwrap();
     let report = verify::verify(&folder, 2);
     assert!(report.passes(), "{:#?}", report.faults.listed());
@@ -128,7 +128,7 @@ fn facts() -> [String; 4] {
 }
 
 /// What was billed in sum on each edge, over all documents.
-fn billed(world: &World) -> Vec<String> {
+pub fn billed(world: &World) -> Vec<String> {
     let invoices = world.invoices().unwrap();
     let mut sums: BTreeMap<(String, String), kernel::Money> = BTreeMap::new();
     for invoice in invoices {

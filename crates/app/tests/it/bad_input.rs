@@ -98,7 +98,7 @@ fn applying_twice_changes_nothing() {
     let world = World::at("2026-02-02T09:00:00Z").unwrap();
     let apply = || {
         world
-            .run(|ctx| app::programme::apply(ctx, "programme.toml", fixtures::FOUR_DEEP))
+            .run(|ctx| app::programme::apply(ctx, "programme.toml", fixtures::FOUR_DEEP, None))
             .unwrap()
             .plan
     };
@@ -111,7 +111,7 @@ fn a_plan_writes_nothing() {
     let world = World::at("2026-02-02T09:00:00Z").unwrap();
     for _ in 0..2 {
         let plan =
-            world.run(|ctx| app::programme::plan(ctx, "programme.toml", fixtures::FOUR_DEEP));
-        assert!(!plan.unwrap().is_empty());
+            world.run(|ctx| app::programme::plan(ctx, "programme.toml", fixtures::FOUR_DEEP, None));
+        assert!(!plan.unwrap().plan.is_empty());
     }
 }

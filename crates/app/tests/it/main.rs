@@ -7,4 +7,5 @@ mod bad_input;
 mod determinism;
 mod imports;
 mod real_prices;
+mod restated;
 mod year;

@@ -84,6 +84,7 @@ fn the_whole_rate_card_prices_the_recorded_utilization() {
         // The card is younger than the usage.
         valid_from: Some("2010-01-01".parse().unwrap()),
         quarantine: None,
+        restate: None,
     };
     let imported = world
         .run(|ctx| async move { app::imports::import_prices(ctx, &card, &options).await })

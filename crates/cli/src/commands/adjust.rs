@@ -22,8 +22,9 @@ struct DifferencesJson {
     missing: Vec<MissingJson>,
 }
 
+/// An edge's difference.
 #[derive(Serialize)]
-struct EdgeJson {
+pub struct EdgeJson {
     seller: String,
     buyer: String,
     preceding_invoice: Option<String>,
@@ -96,7 +97,8 @@ fn print_posted(adjusted: &Adjusted, output: Output) {
     });
 }
 
-fn edge(edge: &EdgeDifference) -> EdgeJson {
+/// An edge's difference with its lines.
+pub fn edge(edge: &EdgeDifference) -> EdgeJson {
     let line = |line: &Difference| LineJson {
         subscription: line.subscription.clone(),
         meter: line.meter.clone(),
@@ -161,7 +163,8 @@ pub fn edges(edges: &[EdgeDifference]) -> String {
     table(&["seller", "buyer", "adjusts", "lines", "difference"], &[3, 4], &rows)
 }
 
-fn lines(edges: &[EdgeDifference]) -> String {
+/// The lines of edges, as a table.
+pub fn lines(edges: &[EdgeDifference]) -> String {
     let all = edges.iter().flat_map(|edge| edge.lines.iter().map(move |line| (edge, line)));
     let rows: Vec<Vec<String>> = all
         .clone()

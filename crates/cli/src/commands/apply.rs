@@ -1,8 +1,8 @@
 //! `skyhandel apply`
 
 use app::Ctx;
-use app::programme::{self, Plan};
-use kernel::{Error, Result};
+use app::programme::{self, Applied, Plan};
+use kernel::{Error, Month, Result};
 use serde::Serialize;
 
 use crate::args::ApplyArgs;
@@ -16,6 +16,7 @@ struct PlanJson {
     applied: bool,
     changes: Vec<ChangeJson>,
     untouched: u64,
+    restates: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -28,10 +29,11 @@ struct ChangeJson {
 pub async fn run(ctx: Ctx<'_>, args: &ApplyArgs, output: Output) -> Result<()> {
     let text = std::fs::read_to_string(&args.file).map_err(Error::file(&args.file))?;
     let name = args.file.display().to_string();
-    let plan = if args.yes {
-        programme::apply(ctx, &name, &text).await?.plan
+    let restate = args.restate.as_deref();
+    let Applied { plan, restated } = if args.yes {
+        programme::apply(ctx, &name, &text, restate).await?
     } else {
-        programme::plan(ctx, &name, &text).await?
+        programme::plan(ctx, &name, &text, restate).await?
     };
     let json = PlanJson {
         applied: args.yes,
@@ -45,12 +47,13 @@ pub async fn run(ctx: Ctx<'_>, args: &ApplyArgs, output: Output) -> Result<()> {
             })
             .collect(),
         untouched: plan.untouched,
+        restates: restated.iter().map(ToString::to_string).collect(),
     };
-    output.print(&json, || describe(&plan, args.yes));
+    output.print(&json, || describe(&plan, &restated, args.yes));
     Ok(())
 }
 
-fn describe(plan: &Plan, applied: bool) -> String {
+fn describe(plan: &Plan, restated: &[Month], applied: bool) -> String {
     let mut lines: Vec<String> =
         plan.changes.iter().take(LISTED_MAX).map(ToString::to_string).collect();
     if plan.changes.len() > LISTED_MAX {
@@ -66,5 +69,12 @@ fn describe(plan: &Plan, applied: bool) -> String {
         let untouched = plan.untouched;
         lines.push(format!("{untouched} known facts are not in the file; they stay as they are."));
     }
+    let verb = if applied { "restates" } else { "would restate" };
+    lines.extend(restated.iter().map(|month| {
+        format!(
+            "This {verb} prices of {month}, which is closed; nothing is billed by them until \
+             sellers accept them. See what they come to: skyhandel restate --period {month}"
+        )
+    }));
     lines.join("\n")
 }

@@ -99,6 +99,7 @@ async fn prices(ctx: Ctx<'_>, args: &PriceArgs) -> Result<Vec<Imported>> {
         market: args.market.clone(),
         valid_from: args.valid_from,
         quarantine: args.quarantine.clone(),
+        restate: args.restate.clone(),
     };
     let mut imported = Vec::new();
     for file in &args.files {
@@ -110,7 +111,10 @@ async fn prices(ctx: Ctx<'_>, args: &PriceArgs) -> Result<Vec<Imported>> {
 async fn rates(ctx: Ctx<'_>, args: &RatesArgs) -> Result<Vec<Imported>> {
     let mut imported = Vec::new();
     for file in &args.files {
-        imported.push(imports::import_rates(ctx, file, args.quarantine.clone()).await?);
+        imported.push(
+            imports::import_rates(ctx, file, args.quarantine.clone(), args.restate.as_deref())
+                .await?,
+        );
     }
     Ok(imported)
 }

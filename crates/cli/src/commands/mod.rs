@@ -9,4 +9,5 @@ pub mod export;
 pub mod imports;
 pub mod invoices;
 pub mod rate;
+pub mod restate;
 pub mod verify;

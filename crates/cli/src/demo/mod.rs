@@ -148,13 +148,14 @@ async fn load(ctx: Ctx<'_>, sample: &Sample, folder: &Path, say: &dyn Fn(String)
     say(command(folder, &format!("apply {file} --yes")));
     let text =
         std::fs::read_to_string(&sample.programme).map_err(Error::file(&sample.programme))?;
-    app::programme::apply(ctx, &file, &text).await?;
+    app::programme::apply(ctx, &file, &text, None).await?;
     let sheet: Key = "nordlys".parse().map_err(|why| Error::internal(format!("{why}")))?;
-    let options = PriceOptions { sheet, market: None, valid_from: None, quarantine: None };
+    let options =
+        PriceOptions { sheet, market: None, valid_from: None, quarantine: None, restate: None };
     say(command(folder, &format!("import prices {} --sheet nordlys", sample.prices.display())));
     imports::import_prices(ctx, &sample.prices, &options).await?;
     say(command(folder, &format!("import rates {}", sample.rates.display())));
-    imports::import_rates(ctx, &sample.rates, None).await?;
+    imports::import_rates(ctx, &sample.rates, None, None).await?;
     for file in &sample.usage {
         import_usage(ctx, file, folder, say).await?;
     }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use domain::{Derivation, ExchangePolicy, Subscription, TradeAgreement};
+use domain::{
+    Derivation, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy, Programme,
+    Subscription, TradeAgreement,
+};
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
 
 use rustc_hash::FxHashMap;
@@ -64,19 +67,33 @@ struct NodeKey {
     book: Option<u32>,
     currency: Currency,
     exchange: Option<ExchangePolicy>,
+    rates: usize,
     agreed: (i64, i64),
+}
+
+/// A seller and a buyer.
+type Pair = (OrganisationId, OrganisationId);
+
+/// One version of the facts: there is one more than restatements.
+struct Version<'a> {
+    programme: &'a Programme,
+    sheets: &'a BTreeMap<Key, PriceSheet>,
+    rates: &'a ExchangeRates,
+    /// The agreements of the month. New terms start with a month, so there is one for each pair.
+    agreements: HashMap<Pair, &'a TradeAgreement>,
+    lists: BTreeMap<Key, u32>,
+    books: HashMap<Key, u32>,
 }
 
 struct Compiler<'a> {
     facts: Facts<'a>,
     month: Month,
     period: (i64, i64),
+    /// Oldest first; the last is that of the facts themselves.
+    versions: Vec<Version<'a>>,
     products: Labels,
     categories: Labels,
-    agreements: HashMap<(OrganisationId, OrganisationId), &'a TradeAgreement>,
-    edge_index: HashMap<(OrganisationId, OrganisationId), EdgeIndex>,
-    list_index: BTreeMap<Key, u32>,
-    book_index: HashMap<Key, u32>,
+    edge_index: HashMap<Pair, EdgeIndex>,
     meter_index: FxHashMap<MeterId, MeterIndex>,
     node_index: HashMap<NodeKey, NodeIndex>,
     chain_index: HashMap<Chain, u32>,
@@ -91,16 +108,25 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn new(facts: Facts<'a>, month: Month, period: (i64, i64)) -> Self {
+        let version = |programme, sheets, rates| Version {
+            programme,
+            sheets,
+            rates,
+            agreements: HashMap::new(),
+            lists: BTreeMap::new(),
+            books: HashMap::new(),
+        };
+        let earlier = facts.restated.map_or(&[][..], |restated| &restated.earlier);
+        let earlier = earlier.iter().map(|e| version(&e.programme, &e.sheets, &e.rates));
+        let newest = version(facts.programme, facts.sheets, facts.rates);
         Self {
             facts,
             month,
             period,
+            versions: earlier.chain([newest]).collect(),
             products: Labels::default(),
             categories: Labels::default(),
-            agreements: HashMap::new(),
             edge_index: HashMap::new(),
-            list_index: BTreeMap::new(),
-            book_index: HashMap::new(),
             meter_index: FxHashMap::default(),
             node_index: HashMap::new(),
             chain_index: HashMap::new(),
@@ -114,29 +140,31 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The agreements of the month on the sale paths in use, each an edge. New terms start with a
-    /// month, so an edge has one version in it.
+    /// The agreements of the month on the sale paths in use, each an edge.
     fn edges(&mut self) {
         let zone = &self.facts.programme.zone;
         let sold = self.facts.programme.subscriptions.values();
         let sold = sold.filter(|s| overlap(s.validity.micros(zone), self.period).is_some());
         let on_paths: HashSet<_> = sold.flat_map(Subscription::edges).collect();
-        let mut agreements: Vec<_> = self
-            .facts
-            .programme
-            .agreements
-            .iter()
-            .filter(|a| overlap(a.validity.micros(zone), self.period).is_some())
-            .filter(|a| on_paths.contains(&(a.seller, a.buyer)))
-            .collect();
-        agreements.sort_by_key(|a| (a.seller, a.buyer, a.validity.from()));
-        for agreement in agreements {
-            let key = (agreement.seller, agreement.buyer);
-            if self.agreements.contains_key(&key) {
-                continue;
+        for version in &mut self.versions {
+            let mut agreements: Vec<_> = version
+                .programme
+                .agreements
+                .iter()
+                .filter(|a| overlap(a.validity.micros(zone), self.period).is_some())
+                .filter(|a| on_paths.contains(&(a.seller, a.buyer)))
+                .collect();
+            agreements.sort_by_key(|a| (a.seller, a.buyer, a.validity.from()));
+            for agreement in agreements {
+                let key = (agreement.seller, agreement.buyer);
+                version.agreements.entry(key).or_insert(agreement);
             }
-            self.agreements.insert(key, agreement);
-            self.edge_index.insert(key, EdgeIndex(self.edges.len() as u32));
+        }
+        let Some(newest) = self.versions.last() else { return };
+        let mut agreed: Vec<_> = newest.agreements.iter().collect();
+        agreed.sort_by_key(|(pair, _)| **pair);
+        for (pair, agreement) in agreed {
+            self.edge_index.insert(*pair, EdgeIndex(self.edges.len() as u32));
             self.edges.push(Edge {
                 seller: agreement.seller,
                 buyer: agreement.buyer,
@@ -149,47 +177,61 @@ impl<'a> Compiler<'a> {
 
     /// The meters of the usage, and what the lists in use say of them.
     fn meters(&mut self, used: BTreeSet<&MeterId>) {
-        let programme = self.facts.programme;
-        let offers: BTreeSet<&Key> =
-            programme.subscriptions.values().map(|subscription| &subscription.offer).collect();
-        let sheets: BTreeMap<_, _> = offers
-            .into_iter()
-            .filter_map(|offer| programme.offers.get(offer))
-            .filter_map(|offer| self.facts.sheets.get_key_value(&offer.price_sheet))
-            .collect();
         self.meters = used.into_iter().cloned().collect();
         let indexed = self.meters.iter().enumerate();
         self.meter_index = indexed.map(|(at, id)| (id.clone(), MeterIndex(at as u32))).collect();
-        for (key, sheet) in sheets {
-            self.list_index.insert(key.clone(), self.lists.len() as u32);
-            let (products, categories) = (&mut self.products, &mut self.categories);
-            let mut listed = sheet.meters.iter().peekable();
-            // Both are ordered by id, so one walk pairs them.
-            let meters = self.meters.iter().map(|id| {
-                while listed.next_if(|listed| listed.meter.id < *id).is_some() {}
-                let meter = listed.next_if(|listed| listed.meter.id == *id)?.clone();
-                let category = categories.intern(&meter.meter.category);
-                let product = products.intern(&meter.meter.product_id);
-                let title = products.intern(&meter.meter.product_title);
-                Some(Listed { meter, category, products: [product, title] })
-            });
-            let meters: Vec<Option<Listed>> = meters.collect();
-            let period = self.period;
-            let flat = |listed: &Option<Listed>| Some(FlatListed::of(listed.as_ref()?, period));
-            let flat = meters.iter().map(flat).collect();
-            self.lists.push(List { key: key.clone(), currency: sheet.currency, meters, flat });
+        let sold = self.facts.programme.subscriptions.values();
+        let sold: BTreeSet<&Key> = sold.map(|subscription| &subscription.offer).collect();
+        for at in 0..self.versions.len() {
+            let offers = sold.iter().filter_map(|offer| self.offer(at, offer));
+            let named: BTreeSet<&Key> = offers.map(|offer| &offer.price_sheet).collect();
+            let version = &self.versions[at];
+            let sheets = named.into_iter().filter_map(|key| version.sheets.get_key_value(key));
+            for (key, sheet) in sheets.collect::<Vec<_>>() {
+                self.versions[at].lists.insert(key.clone(), self.lists.len() as u32);
+                let list = self.list(key, sheet);
+                self.lists.push(list);
+            }
         }
+    }
+
+    /// What a sheet says of the meters.
+    fn list(&mut self, key: &Key, sheet: &PriceSheet) -> List {
+        let (products, categories) = (&mut self.products, &mut self.categories);
+        let mut listed = sheet.meters.iter().peekable();
+        // Both are ordered by id, so one walk pairs them.
+        let meters = self.meters.iter().map(|id| {
+            while listed.next_if(|listed| listed.meter.id < *id).is_some() {}
+            let meter = listed.next_if(|listed| listed.meter.id == *id)?.clone();
+            let category = categories.intern(&meter.meter.category);
+            let product = products.intern(&meter.meter.product_id);
+            let title = products.intern(&meter.meter.product_title);
+            Some(Listed { meter, category, products: [product, title] })
+        });
+        let meters: Vec<Option<Listed>> = meters.collect();
+        let period = self.period;
+        let flat = |listed: &Option<Listed>| Some(FlatListed::of(listed.as_ref()?, period));
+        let flat = meters.iter().map(flat).collect();
+        List { key: key.clone(), currency: sheet.currency, meters, flat }
+    }
+
+    /// An offer as some version knows it; one that was not there yet, as it is now.
+    fn offer(&self, version: usize, offer: &Key) -> Option<&'a Offer> {
+        let then = self.versions[version].programme.offers.get(offer);
+        then.or_else(|| self.facts.programme.offers.get(offer))
     }
 
     /// The price books that the month's agreements name.
     fn books(&mut self) {
-        let named: BTreeSet<&Key> = self.agreements.values().map(|a| &a.price_book).collect();
-        for key in named {
-            let Some(book) = self.facts.programme.price_books.get(key) else { continue };
-            self.book_index.insert(key.clone(), self.books.len() as u32);
-            let zone = &self.facts.programme.zone;
-            let labels = (&mut self.products, &mut self.categories);
-            self.books.push(Rules::new(book, zone, &self.meter_index, labels));
+        let zone = &self.facts.programme.zone;
+        for version in &mut self.versions {
+            let named = version.agreements.values().map(|a| &a.price_book);
+            for key in named.collect::<BTreeSet<_>>() {
+                let Some(book) = version.programme.price_books.get(key) else { continue };
+                version.books.insert(key.clone(), self.books.len() as u32);
+                let labels = (&mut self.products, &mut self.categories);
+                self.books.push(Rules::new(book, zone, &self.meter_index, labels));
+            }
         }
         for rules in &mut self.books {
             rules.flatten(self.categories.len(), self.period);
@@ -201,15 +243,20 @@ impl<'a> Compiler<'a> {
         if overlap(subscription.validity.micros(zone), self.period).is_none() {
             return;
         }
-        let offer = self.facts.programme.offers.get(&subscription.offer);
-        let list = offer.and_then(|offer| self.list_index.get(&offer.price_sheet)).copied();
-        let (mut edges, mut nodes, mut parent) = (Vec::new(), Vec::new(), None);
-        for (seller, buyer) in subscription.edges() {
-            let Some(edge) = self.edge_index.get(&(seller, buyer)).copied() else { return };
-            let node = self.node(edge, parent, list);
-            edges.push(edge);
+        let path: Vec<Pair> = subscription.edges().collect();
+        let edges = path.iter().map(|pair| self.edge_index.get(pair).copied());
+        let Some(edges) = edges.collect::<Option<Vec<EdgeIndex>>>() else { return };
+        let mut nodes: Vec<NodeIndex> = Vec::new();
+        for at in 0..path.len() {
+            let priced = self.priced_by(path[at], i64::MAX);
+            let above = nodes.last().copied();
+            let paid = match self.facts.restated {
+                Some(_) => self.paid(&path[..at], priced.at, &subscription.offer),
+                None => above,
+            };
+            let node = self.node(path[at], priced.version, paid, &subscription.offer);
+            let node = if paid == above { node } else { self.detached(node) };
             nodes.push(node);
-            parent = Some(node);
         }
         let chain = Chain { edges, nodes };
         let next = self.chains.len() as u32;
@@ -220,16 +267,55 @@ impl<'a> Compiler<'a> {
         self.subscriptions.push((subscription.id, index));
     }
 
-    fn node(&mut self, edge: EdgeIndex, parent: Option<NodeIndex>, list: Option<u32>) -> NodeIndex {
-        let Edge { seller, buyer, currency, .. } = self.edges[edge.get()];
-        let agreement = self.agreements.get(&(seller, buyer)).copied();
+    /// By which version of the facts an edge is priced, by what was accepted up to an instant.
+    fn priced_by(&self, pair: Pair, until: i64) -> PricedBy {
+        let Some(restated) = self.facts.restated else {
+            return PricedBy { version: 0, at: i64::MAX };
+        };
+        restated.restatements.priced_by(pair, until, self.first_agreed(pair))
+    }
+
+    /// The first version of the facts that knows an edge.
+    fn first_agreed(&self, pair: Pair) -> usize {
+        let first = self.versions.iter().position(|v| v.agreements.contains_key(&pair));
+        first.unwrap_or(self.versions.len() - 1)
+    }
+
+    /// What the last buyer of a path paid, by what was accepted up to an instant.
+    fn paid(&mut self, path: &[Pair], until: i64, offer: &Key) -> Option<NodeIndex> {
+        let (last, above) = path.split_last()?;
+        let priced = self.priced_by(*last, until);
+        let paid = self.paid(above, priced.at, offer);
+        Some(self.node(*last, priced.version, paid, offer))
+    }
+
+    /// The same node, for edges that keep to what their seller paid before.
+    fn detached(&mut self, node: NodeIndex) -> NodeIndex {
+        self.nodes[node.get()].is_detached = true;
+        node
+    }
+
+    fn node(
+        &mut self,
+        pair: Pair,
+        version: usize,
+        parent: Option<NodeIndex>,
+        offer: &Key,
+    ) -> NodeIndex {
         let zone = &self.facts.programme.zone;
+        let sheet = self.offer(version, offer).map(|offer| &offer.price_sheet);
+        let first = self.first_agreed(pair);
+        let of = &self.versions[version];
+        let list = sheet.and_then(|sheet| of.lists.get(sheet)).copied();
+        let agreement = of.agreements.get(&pair).copied();
+        let currency = self.edges[self.edge_index[&pair].get()].currency;
         let agreed = agreement
             .and_then(|a| overlap(a.validity.micros(zone), self.period))
             .unwrap_or((self.period.0, self.period.0));
-        let book = agreement.and_then(|a| self.book_index.get(&a.price_book)).copied();
+        let book = agreement.and_then(|a| of.books.get(&a.price_book)).copied();
         let exchange = agreement.map(|a| a.exchange);
-        let key = NodeKey { parent, list, book, currency, exchange, agreed };
+        let rates = if exchange.is_some_and(|e| e.restated) { version } else { first };
+        let key = NodeKey { parent, list, book, currency, exchange, rates, agreed };
         if let Some(node) = self.node_index.get(&key) {
             return *node;
         }
@@ -239,9 +325,10 @@ impl<'a> Compiler<'a> {
             book,
             currency,
             agreed,
-            rates: self.rates_into(currency, exchange, parent, list, book),
+            rates: self.rates_into(currency, (exchange, rates), parent, list, book),
             buys: book.is_some_and(|book| self.books[book as usize].buys()),
             is_bought_from: false,
+            is_detached: false,
         };
         if let Some(parent) = node.parent.filter(|_| node.buys) {
             self.nodes[parent.get()].is_bought_from = true;
@@ -252,12 +339,12 @@ impl<'a> Compiler<'a> {
         index
     }
 
-    /// The rates that the rules of a node may need. A missing one is kept with its reason, and
-    /// matters only when usage meets it.
+    /// The rates into a currency that the rules of a node may need. A missing one is kept with its
+    /// reason, and matters only when usage meets it.
     fn rates_into(
         &self,
         to: Currency,
-        exchange: Option<ExchangePolicy>,
+        (exchange, version): (Option<ExchangePolicy>, usize),
         parent: Option<NodeIndex>,
         list: Option<u32>,
         book: Option<u32>,
@@ -274,11 +361,27 @@ impl<'a> Compiler<'a> {
         let needed: BTreeSet<Currency> = needed.collect();
         needed
             .into_iter()
-            .map(|from| {
-                let found = self.facts.rates.find(from, to, exchange, self.month);
-                (from, found.map_err(Arc::from))
-            })
+            .map(|from| (from, self.rate(from, to, exchange, version).map_err(Arc::from)))
             .collect()
+    }
+
+    /// A rate as some version of the facts knows it; one that it does not know, as the first one
+    /// that does.
+    fn rate(
+        &self,
+        from: Currency,
+        to: Currency,
+        exchange: ExchangePolicy,
+        version: usize,
+    ) -> std::result::Result<domain::AppliedRate, String> {
+        let find = |of: &Version<'_>| of.rates.find(from, to, exchange, self.month);
+        let later = &self.versions[version..];
+        let found = later.iter().find_map(|version| find(version).ok());
+        match (found, later.last()) {
+            (Some(rate), _) => Ok(rate),
+            (None, Some(newest)) => find(newest),
+            (None, None) => Err("no version of the facts".to_owned()),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
 }
 
 fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
-    let Node { parent, list, book, currency, agreed, rates, buys: _, is_bought_from: _ } = node;
+    let Node { parent, list, book, currency, agreed, rates, .. } = node;
     writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
     writeln!(out, "{rates:?}")
 }

@@ -12,7 +12,7 @@ mod rules;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::{AppliedRate, ListedMeter, Meter};
+use domain::{AppliedRate, ListedMeter, Meter, Restatements};
 use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId,
     Zone,
@@ -31,6 +31,28 @@ pub struct Facts<'a> {
     pub sheets: &'a std::collections::BTreeMap<Key, domain::PriceSheet>,
     /// What currencies are worth.
     pub rates: &'a domain::ExchangeRates,
+    /// What was known before some of it was restated, where the month is closed and that happened.
+    pub restated: Option<&'a Restated>,
+}
+
+/// The facts of a closed month before they were restated, and who bills by which.
+#[derive(Debug, Clone)]
+pub struct Restated {
+    /// Since when restated facts are known, and who has accepted them.
+    pub restatements: Restatements,
+    /// The versions of the facts before the newest one, one a restatement.
+    pub earlier: Vec<PriceFacts>,
+}
+
+/// What prices depend on.
+#[derive(Debug, Clone)]
+pub struct PriceFacts {
+    /// What is agreed.
+    pub programme: domain::Programme,
+    /// What things cost by list.
+    pub sheets: std::collections::BTreeMap<Key, domain::PriceSheet>,
+    /// What currencies are worth.
+    pub rates: domain::ExchangeRates,
 }
 
 /// The position of a price node in a [`RateBook`].
@@ -112,6 +134,9 @@ pub(crate) struct Node {
     pub buys: bool,
     /// Whether some rule of another node starts from this one's prices.
     pub is_bought_from: bool,
+    /// Whether what the seller pays by these prices is not what it is billed now: it has been
+    /// restated, and this edge keeps to what was before.
+    pub is_detached: bool,
 }
 
 /// A sale path: its edges and the nodes that price them, the provider's first.
@@ -195,6 +220,11 @@ impl RateBook {
         &self.edges
     }
 
+    /// The positions of the meters.
+    pub fn meter_indices(&self) -> impl Iterator<Item = MeterIndex> + use<> {
+        (0..self.meters.len() as u32).map(MeterIndex)
+    }
+
     /// The meters, by [`MeterIndex`]; ordered by id.
     pub fn meters(&self) -> &[MeterId] {
         &self.meters
@@ -203,6 +233,14 @@ impl RateBook {
     /// The subscriptions, by [`SubscriptionIndex`]; ordered by id.
     pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = SubscriptionId> + '_ {
         self.subscriptions.iter().map(|(id, _)| *id)
+    }
+
+    /// The subscriptions with their positions.
+    pub fn subscription_indices(
+        &self,
+    ) -> impl Iterator<Item = (SubscriptionIndex, SubscriptionId)> + '_ {
+        let indexed = self.subscriptions.iter().enumerate();
+        indexed.map(|(at, (id, _))| (SubscriptionIndex(at as u32), *id))
     }
 
     /// The id of a subscription.
@@ -236,6 +274,17 @@ impl RateBook {
         let list = self.nodes[node.get()].list?;
         let listed = self.lists[list as usize].meters[meter.get()].as_ref()?;
         Some(&listed.meter.meter)
+    }
+
+    /// Whether subscriptions are sold along the same paths on the same terms as by another book,
+    /// whatever they cost.
+    pub fn has_terms_of(&self, other: &Self) -> bool {
+        let paths = |book: &Self| -> Vec<(SubscriptionId, Vec<EdgeIndex>)> {
+            let path =
+                |(id, at): &(SubscriptionId, u32)| (*id, book.chains[*at as usize].edges.clone());
+            book.subscriptions.iter().map(path).collect()
+        };
+        self.period == other.period && self.edges == other.edges && paths(self) == paths(other)
     }
 
     /// The edges of a subscription's sale path, the provider's first.

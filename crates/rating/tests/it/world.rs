@@ -179,7 +179,11 @@ impl World {
             currency: currency.parse().unwrap(),
             price_book: book,
             rounding: kernel::Rounding::HalfEven,
-            exchange: ExchangePolicy { source: RateSource::Programme, fixing: Fixing::PeriodStart },
+            exchange: ExchangePolicy {
+                source: RateSource::Programme,
+                fixing: Fixing::PeriodStart,
+                restated: false,
+            },
             payment_terms_days: 30,
         });
         self
@@ -212,7 +216,12 @@ impl World {
     }
 
     pub fn book(&self, usage: &[Usage]) -> RateBook {
-        let facts = Facts { programme: &self.programme, sheets: &self.sheets, rates: &self.rates };
+        let facts = Facts {
+            programme: &self.programme,
+            sheets: &self.sheets,
+            rates: &self.rates,
+            restated: None,
+        };
         let used: Vec<MeterId> = usage.iter().map(|u| u.meter.parse().unwrap()).collect();
         RateBook::compile(facts, MONTH.parse().unwrap(), &used).unwrap()
     }

@@ -55,7 +55,11 @@ fn everything() -> ProgrammeChanges {
             currency: "KWD".parse().unwrap(),
             price_book: key("book"),
             rounding: Rounding::HalfUp,
-            exchange: ExchangePolicy { source: RateSource::Ecb, fixing: Fixing::BeforePeriod },
+            exchange: ExchangePolicy {
+                source: RateSource::Ecb,
+                fixing: Fixing::BeforePeriod,
+                restated: false,
+            },
             payment_terms_days: 45,
         }],
         price_books: vec![(key("book"), seller)],
@@ -181,7 +185,8 @@ async fn rates_are_added_once_and_corrected_by_later_ones() {
     assert_eq!(tx.rates(day, day, 2).await.unwrap(), [row(day, "10.5")]);
     assert_eq!(tx.rates(day, day, 3).await.unwrap(), [row(day, "10.7")]);
     let rates = tx.exchange_rates("2026-10".parse().unwrap(), 3).await.unwrap();
-    let policy = ExchangePolicy { source: RateSource::Ecb, fixing: Fixing::BeforePeriod };
+    let policy =
+        ExchangePolicy { source: RateSource::Ecb, fixing: Fixing::BeforePeriod, restated: false };
     let (eur, nok) = ("EUR".parse().unwrap(), "NOK".parse().unwrap());
     let found = rates.find(eur, nok, policy, "2026-10".parse().unwrap()).unwrap();
     assert_eq!((found.rate.to_string().as_str(), found.day), ("10.7", day));

@@ -1,0 +1,78 @@
+//! What has been restated of closed months, and who bills by it.
+
+use domain::Restatements;
+use kernel::{Month, OrganisationId, Result};
+
+use crate::db::{Tx, Value, int, text};
+
+/// A seller's decision to bill an edge of a closed month by what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptanceRow {
+    /// The month.
+    pub month: Month,
+    /// Who sells.
+    pub seller: OrganisationId,
+    /// Who buys.
+    pub buyer: OrganisationId,
+    /// When, in microseconds since 1970; what was known then is what is accepted.
+    pub known_at: i64,
+    /// How the buyer consented, where it pays more.
+    pub consent: Option<String>,
+}
+
+impl Tx {
+    /// Records that facts which became known at an instant price closed months otherwise.
+    pub async fn restate(&mut self, months: &[Month], known_at: i64, reason: &str) -> Result<()> {
+        let rows = months.iter().map(|month| vec![text(month), int(known_at), text(reason)]);
+        self.insert("INSERT INTO restatement (month, known_at, reason)", "", rows).await
+    }
+
+    /// Records a decision.
+    pub async fn accept_restatement(&mut self, row: &AcceptanceRow) -> Result<()> {
+        let values = vec![
+            text(row.month),
+            text(row.seller),
+            text(row.buyer),
+            int(row.known_at),
+            Value::optional(row.consent.as_ref()),
+        ];
+        let into = "INSERT INTO restatement_acceptance \
+                    (month, seller_id, buyer_id, known_at, consent)";
+        self.insert(into, "", [values]).await
+    }
+
+    /// When facts of a month were restated, and why, as known at an instant; earliest first.
+    pub async fn restated(&mut self, month: Month, known_at: i64) -> Result<Vec<(i64, String)>> {
+        let sql = "SELECT known_at, reason FROM restatement \
+                   WHERE month = $1 AND known_at <= $2 ORDER BY known_at";
+        let rows = self.fetch(sql, vec![text(month), int(known_at)]).await?;
+        rows.iter().map(|row| Ok((row.int(0)?, row.text(1)?))).collect()
+    }
+
+    /// The decisions about a month, as known at an instant; earliest first.
+    pub async fn acceptances(&mut self, month: Month, known_at: i64) -> Result<Vec<AcceptanceRow>> {
+        let sql = "SELECT seller_id, buyer_id, known_at, consent \
+                   FROM restatement_acceptance WHERE month = $1 AND known_at <= $2 \
+                   ORDER BY known_at, seller_id, buyer_id";
+        let rows = self.fetch(sql, vec![text(month), int(known_at)]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(AcceptanceRow {
+                    month,
+                    seller: row.parsed(0, "organisation id")?,
+                    buyer: row.parsed(1, "organisation id")?,
+                    known_at: row.int(2)?,
+                    consent: row.optional(3)?,
+                })
+            })
+            .collect()
+    }
+
+    /// What has been restated of a month, as known at an instant.
+    pub async fn restatements(&mut self, month: Month, known_at: i64) -> Result<Restatements> {
+        let since = self.restated(month, known_at).await?;
+        let accepted = self.acceptances(month, known_at).await?;
+        let accepted = accepted.iter().map(|row| ((row.seller, row.buyer), row.known_at));
+        Ok(Restatements::new(since.into_iter().map(|(at, _)| at).collect(), accepted))
+    }
+}
