@@ -15,6 +15,7 @@ use crate::adjust::{Both, Side, Sides, Touched};
 use crate::facts::Known;
 use crate::partitions::PeriodUsage;
 use crate::rate::{self, Totals, Wanted};
+use crate::rehearse;
 use world::World;
 
 /// How many late records make the differences.
@@ -59,6 +60,8 @@ pub struct RateMeasured {
     /// Seconds of finding the differences that a thousand late records make: seconds in which
     /// nothing is loaded from a database, as with the others.
     pub differences_seconds: f64,
+    /// Seconds of rehearsing a draft in which a price book of every edge is another one.
+    pub rehearsal_seconds: f64,
     /// The lines of these differences.
     pub difference_lines: u64,
     /// The most memory that rating took, in bytes; none where the system does not tell.
@@ -104,6 +107,10 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
         let known = known.pop().ok_or_else(|| Error::internal("nothing is known"))?;
         differences(known, folder, (&segments, &late), period, *workers)
     })?;
+    let known = world.known();
+    let beside = known.book_beside(World::month(), &world.draft())?;
+    let (rehearsal_seconds, ()) =
+        fastest(*repeat, || rehearse::rate(&ctx, &beside, &usage, *workers).map(drop))?;
     if benchmark.for_peers {
         world.for_peers(&book, &folder.join("peers"))?;
     }
@@ -118,6 +125,7 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
         lines_seconds,
         floor_seconds,
         differences_seconds,
+        rehearsal_seconds,
         difference_lines,
         peak_bytes,
         totals: world.totals(&book, &totals),

@@ -1,7 +1,7 @@
 //! What is known at an instant, ready to rate by; and the guard over closed months.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{ExchangeRates, ListedMeter, PriceSheet, Programme, RateSource};
 use kernel::{Error, Key, MeterId, Month, Result, instant_micros};
@@ -64,18 +64,26 @@ impl Known {
 
     /// The rate book of the month.
     pub fn book(&self, month: Month) -> Result<RateBook> {
-        let facts = rating::Facts {
+        RateBook::compile(self.facts(), month, &self.meters)
+    }
+
+    /// The rate book of the month with a draft of other facts beside it.
+    pub fn book_beside(&self, month: Month, draft: &PriceFacts) -> Result<RateBook> {
+        RateBook::compile_beside(self.facts(), draft, month, &self.meters)
+    }
+
+    fn facts(&self) -> rating::Facts<'_> {
+        rating::Facts {
             programme: &self.programme,
             sheets: &self.sheets,
             rates: &self.rates,
             restated: self.restated.as_ref(),
-        };
-        RateBook::compile(facts, month, &self.meters)
+        }
     }
 }
 
 /// What prices of a month depend on, as known at an instant.
-async fn price_facts(
+pub(crate) async fn price_facts(
     ctx: &Ctx<'_>,
     tx: &mut Tx,
     month: Month,
@@ -150,7 +158,9 @@ pub(crate) async fn restated_months(
         let last = tx.revisions(month).await?.pop().map_or(close.known_at, |last| last.known_at);
         known.meters = used(tx, month, &known.programme, last).await?;
         let before = known.book(month)?;
-        news.clone().learn(&mut known);
+        let billed: BTreeSet<_> = known.programme.subscriptions.keys().copied().collect();
+        news.clone().learn((&mut known.programme, &mut known.sheets, &mut known.rates));
+        known.programme.subscriptions.retain(|id, _| billed.contains(id));
         let now = known.book(month)?;
         if now.hash() == before.hash() {
             continue;
@@ -180,23 +190,29 @@ fn refused(month: Month, hint: &str, restate: bool) -> Error {
 
 impl News {
     /// Adds the news to what is known.
-    fn learn(self, known: &mut Known) {
+    pub fn learn(
+        self,
+        (known, sheets, rates): (
+            &mut Programme,
+            &mut BTreeMap<Key, PriceSheet>,
+            &mut ExchangeRates,
+        ),
+    ) {
         if let Some(programme) = self.programme {
-            let billed = std::mem::replace(&mut known.programme, programme).subscriptions;
-            known.programme.subscriptions.retain(|id, _| billed.contains_key(id));
+            *known = programme;
         }
         if let Some(sheet) = self.sheet {
-            known.sheets.insert(sheet.key.clone(), sheet);
+            sheets.insert(sheet.key.clone(), sheet);
         }
         for row in self.rates {
             let (from, to) = (row.from, row.to);
             match row.source {
-                RateSource::Ecb => known.rates.add_ecb(to, row.on, row.rate),
+                RateSource::Ecb => rates.add_ecb(to, row.on, row.rate),
                 RateSource::UsdSheet => {
-                    known.rates.add_usd_sheet(from, Month::of(row.on), row.rate);
+                    rates.add_usd_sheet(from, Month::of(row.on), row.rate);
                 }
                 RateSource::Programme => {
-                    known.rates.add_agreed(from, to, Month::of(row.on), row.rate);
+                    rates.add_agreed(from, to, Month::of(row.on), row.rate);
                 }
             }
         }

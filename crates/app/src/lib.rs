@@ -21,6 +21,7 @@ mod partitions;
 pub mod programme;
 mod progress;
 pub mod rate;
+pub mod rehearse;
 pub mod restate;
 mod sheets;
 

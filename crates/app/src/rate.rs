@@ -7,7 +7,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use kernel::{Amount, EXCHANGE_RATE_SCALE, Error, Money, Month, OrganisationId, Result, Rounding};
 use lake::ColumnarWriter;
-use rating::{Edge, Group, LineExtents, LineFormat, LineNames, Output, RateBook, Rater, Unpriced};
+use rating::{
+    EdgeIndex, Group, LineExtents, LineFormat, LineNames, Output, RateBook, Rater, Unpriced,
+};
 
 use crate::Ctx;
 use crate::facts::Known;
@@ -311,7 +313,10 @@ pub(crate) fn edge_totals(known: &Known, book: &RateBook, totals: &Totals) -> Ve
                 lines: *lines,
                 groups: *groups,
                 net,
-                margin: margin(book, edge, net, &bought).filter(|_| totals.unpriced.is_empty()),
+                margin: book
+                    .find_edge(edge.seller, edge.buyer)
+                    .and_then(|index| margin(book, index, net, &bought))
+                    .filter(|_| totals.unpriced.is_empty()),
                 bought,
             }
         })
@@ -321,17 +326,21 @@ pub(crate) fn edge_totals(known: &Known, book: &RateBook, totals: &Totals) -> Ve
 }
 
 /// What is left of a price after what the seller pays.
-fn margin(book: &RateBook, edge: &Edge, net: Money, bought: &[Money]) -> Option<Money> {
+pub(crate) fn margin(
+    book: &RateBook,
+    edge: EdgeIndex,
+    net: Money,
+    bought: &[Money],
+) -> Option<Money> {
     if bought.is_empty() {
         return None;
     }
-    let index = book.find_edge(edge.seller, edge.buyer)?;
     bought.iter().try_fold(net, |left, paid| {
-        let rate = book.exchange(index, paid.currency())?;
+        let rate = book.exchange(edge, paid.currency())?;
         let minor = i128::from(paid.minor()).checked_mul(rate.mantissa())?;
         let decimals = paid.currency().minor_digits() + EXCHANGE_RATE_SCALE;
         let exact = Amount::from_scaled(minor.checked_neg()?, decimals).ok()?;
-        left.checked_add(exact.round(Rounding::HalfEven, edge.currency).ok()?).ok()
+        left.checked_add(exact.round(Rounding::HalfEven, net.currency()).ok()?).ok()
     })
 }
 

@@ -61,6 +61,15 @@ pub enum Command {
     /// Rate an open month: what everybody would be billed now. Nothing is frozen.
     #[command(after_help = "Example:\n  skyhandel rate --period 2026-10")]
     Rate(RateArgs),
+    /// Rehearse a draft: what a month's real usage comes to by the facts in force and by the draft.
+    ///
+    /// Shows old and new amount and margin of each edge, customer and meter, what would be sold for
+    /// less than it costs, and what would have no price. Nothing is kept; applying or importing the
+    /// draft gives the same numbers.
+    #[command(after_help = "Example:\n  skyhandel rehearse --period 2026-10 --programme \
+        draft.toml\n  skyhandel rehearse --period 2026-10 --prices next.csv --sheet azure --as-of \
+        2026-12-01")]
+    Rehearse(RehearseArgs),
     /// Close a month: number and freeze its invoices, post them, write its documents.
     ///
     /// Closing a closed month does nothing; a close that was cut off goes on where it stopped.
@@ -239,6 +248,36 @@ pub struct CloseArgs {
     /// The day of issue of the invoices; today if left out.
     #[arg(long, value_name = "DAY")]
     pub issue_date: Option<Date>,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("draft").required(true).multiple(true))]
+pub struct RehearseArgs {
+    /// The month whose usage is rated, open or closed.
+    #[arg(long)]
+    pub period: Month,
+    /// A programme file as `apply` takes it: price books, agreements, rates.
+    #[arg(long, value_name = "FILE", group = "draft")]
+    pub programme: Option<PathBuf>,
+    /// Price files as `import prices` takes them.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "sheet", group = "draft")]
+    pub prices: Vec<PathBuf>,
+    /// The price sheet to which the prices belong.
+    #[arg(long, requires = "prices")]
+    pub sheet: Option<Key>,
+    /// The market to take, of a price file that has several.
+    #[arg(long, requires = "prices")]
+    pub market: Option<String>,
+    /// Take each meter's earliest price to apply from this day on.
+    #[arg(long, value_name = "DAY", requires = "prices")]
+    pub valid_from: Option<Date>,
+    /// Take the agreements, rules and list prices of this day, all month long: for a draft that
+    /// begins later. Exchange rates stay those of the month.
+    #[arg(long, value_name = "DAY")]
+    pub as_of: Option<Date>,
     /// How many workers; one a core if left out. The result does not depend on it.
     #[arg(long)]
     pub workers: Option<usize>,

@@ -83,6 +83,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Imports => commands::imports::list(ctx, output).await?,
         Command::Rate(args) => commands::rate::run(ctx, args, output).await?,
         Command::Close(args) => commands::close::run(ctx, args, output).await?,
+        Command::Rehearse(args) => commands::rehearse::run(ctx, args, output).await?,
         Command::Restate(args) => commands::restate::run(ctx, args, output).await?,
         Command::Adjust(args) => commands::adjust::run(ctx, args, output).await?,
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,

@@ -258,10 +258,11 @@ impl Path {
         let path = edges.iter().zip(book.nodes(subscription)).enumerate();
         self.steps.extend(path.map(|(at, (edge, node))| {
             let terms = &book.edges()[edge.get()];
+            let sold_on = edges.get(at + 1).copied();
             Step {
                 node: *node,
                 edge: *edge,
-                sold_on: edges.get(at + 1).copied(),
+                sold_on: sold_on.filter(|next| book.is_beside(*next) == book.is_beside(*edge)),
                 rounding: terms.rounding,
                 currency: terms.currency,
             }

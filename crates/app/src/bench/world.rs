@@ -19,7 +19,7 @@ use kernel::{
 };
 use lake::usage::{SegmentInfo, UsageChunk, UsageDetails, UsageRecord};
 use lake::{ColumnarWriter, PartitionHash};
-use rating::{Facts, RateBook};
+use rating::{Facts, PriceFacts, RateBook};
 
 use crate::Ctx;
 use crate::facts::Known;
@@ -260,6 +260,20 @@ impl World {
             }
         }
         Ok(chunk.write(folder, "late")?.segments)
+    }
+
+    /// A draft by which everybody sells two percent dearer than now.
+    pub fn draft(&self) -> PriceFacts {
+        let (sheets, rates) = (self.sheets.clone(), self.rates.clone());
+        let mut programme = self.programme.clone();
+        let rules = programme.price_books.values_mut().flat_map(|book| &mut book.rules);
+        for rule in rules {
+            if let Derivation::BuyPlus(percent) = &mut rule.derivation {
+                let two = Percent::HUNDRED.mantissa() / 50;
+                *percent = Percent::from_mantissa(percent.mantissa() + two);
+            }
+        }
+        PriceFacts { programme, sheets, rates }
     }
 
     /// What is known of the month.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use kernel::{ImportId, Month, Result};
 use store::{ControlTotal, ImportRow, Tx};
 
+pub(crate) use prices::draft as draft_prices;
 pub use prices::{PriceOptions, import_prices};
 pub use rates::import_rates;
 pub use usage::{UsageFormat, UsageOptions, import_usage};

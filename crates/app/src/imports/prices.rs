@@ -125,6 +125,20 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     Ok(Imported { import, totals: Vec::new(), already: false, notes, quarantine })
 }
 
+/// The sheet that a price file would make of what is known. Nothing is kept.
+pub(crate) fn draft(
+    ctx: &Ctx<'_>,
+    (path, options): (&Path, &PriceOptions),
+    known: Option<PriceSheet>,
+) -> Result<PriceSheet> {
+    let input = Input::open(path)?;
+    let mut file = read(ctx, &input, options, &mut Quarantine::new(None))?;
+    if let Some(day) = options.valid_from {
+        backdate(&mut file, instant_micros(Zone::UTC.start_of(day)));
+    }
+    merge::merge(&options.sheet, known, &file).map(|(sheet, _)| sheet)
+}
+
 /// Writes the sheet as a new version.
 fn save(lake: &Path, sheet: &PriceSheet, import: &ImportRow) -> Result<PriceSheetRow> {
     let path = format!("prices/{}/{}.parquet", sheet.key, import.id);

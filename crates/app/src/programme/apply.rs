@@ -1,5 +1,6 @@
 //! Applying a programme file: plan, check, append what has changed.
 
+use domain::Programme;
 use jiff::civil::Date;
 use kernel::{Error, Faults, Month, Result};
 use store::Tx;
@@ -50,14 +51,39 @@ pub async fn apply(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) 
 async fn checked_plan(
     tx: &mut Tx,
     ctx: &Ctx<'_>,
-    (file, text): (&str, &str),
+    file: (&str, &str),
     restate: Option<&str>,
 ) -> Result<Applied> {
     let known = tx.programme(i64::MAX).await?;
-    let declared = read(file, text, known.as_ref())?;
+    let (plan, result) = sound_plan(tx, file, known.as_ref()).await?;
+    let mut restated = Vec::new();
+    if known.is_some() {
+        let changed = plan::fact_refs(&plan);
+        let hint = changed.first().map(|fact| format!(" (such as {})", result.describe(fact)));
+        let news = News { programme: Some(result), rates: plan.rates.clone(), sheet: None };
+        let hint = hint.unwrap_or_default();
+        restated = restated_months(ctx, tx, &news, restate, &hint).await?;
+    }
+    Ok(Applied { plan, restated })
+}
+
+/// What a file would add to what is known.
+pub(crate) async fn draft(tx: &mut Tx, file: (&str, &str)) -> Result<News> {
+    let known = tx.programme(i64::MAX).await?;
+    let (plan, result) = sound_plan(tx, file, known.as_ref()).await?;
+    Ok(News { programme: Some(result), rates: plan.rates, sheet: None })
+}
+
+/// What a file would change, and the programme that would result, which holds together.
+async fn sound_plan(
+    tx: &mut Tx,
+    (file, text): (&str, &str),
+    known: Option<&Programme>,
+) -> Result<(Plan, Programme)> {
+    let declared = read(file, text, known)?;
     let agreed = tx.rates(Date::MIN, Date::MAX, i64::MAX).await;
     let known_rates = if declared.rates.is_empty() { Vec::new() } else { agreed? };
-    let (plan, result) = plan::plan(&declared, known.as_ref(), &known_rates);
+    let (plan, result) = plan::plan(&declared, known, &known_rates);
     let mut faults = Faults::default();
     let mut elsewhere = Vec::new();
     for finding in result.check() {
@@ -75,13 +101,5 @@ async fn checked_plan(
             finding.reason
         )));
     }
-    let mut restated = Vec::new();
-    if known.is_some() {
-        let changed = plan::fact_refs(&plan);
-        let hint = changed.first().map(|fact| format!(" (such as {})", result.describe(fact)));
-        let news = News { programme: Some(result), rates: plan.rates.clone(), sheet: None };
-        let hint = hint.unwrap_or_default();
-        restated = restated_months(ctx, tx, &news, restate, &hint).await?;
-    }
-    Ok(Applied { plan, restated })
+    Ok((plan, result))
 }

@@ -6,6 +6,7 @@ mod plan;
 mod read;
 mod reference;
 
+pub(crate) use apply::draft;
 pub use apply::{Applied, apply, plan};
 pub use file::schema;
 pub use plan::{Change, Plan};

@@ -7,5 +7,6 @@ mod bad_input;
 mod determinism;
 mod imports;
 mod real_prices;
+mod rehearsed;
 mod restated;
 mod year;

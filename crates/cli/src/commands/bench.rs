@@ -24,6 +24,9 @@ struct RateJson {
     differences_seconds: f64,
     difference_lines: u64,
     differences_ratio: f64,
+    rehearsal_seconds: f64,
+    rehearsal_ratio: f64,
+    rehearsal_to_totals: f64,
     compile_seconds: f64,
     generate_seconds: f64,
     peak_bytes: Option<u64>,
@@ -70,6 +73,9 @@ fn json(measured: &RateMeasured, workers: usize) -> RateJson {
         differences_seconds: measured.differences_seconds,
         difference_lines: measured.difference_lines,
         differences_ratio: measured.differences_seconds / seconds,
+        rehearsal_seconds: measured.rehearsal_seconds,
+        rehearsal_ratio: measured.rehearsal_seconds / seconds,
+        rehearsal_to_totals: measured.rehearsal_seconds / measured.totals_seconds,
         compile_seconds: measured.compile_seconds,
         generate_seconds: measured.generate_seconds,
         peak_bytes: measured.peak_bytes,
@@ -91,6 +97,7 @@ fn describe(json: &RateJson) -> String {
          rating   {:.3} s, {} lines a second\n\
          floor    {:.3} s: rating takes {:.2} times as long\n\
          late     {:.3} s: {} lines of difference after 1,000 late records, {:.2} of rating\n\
+         draft    {:.3} s: rehearsing a price book, {:.2} of rating, {:.2} of totals alone\n\
          memory   {peak}\n\
          totals   {} {}",
         json.lines,
@@ -110,6 +117,9 @@ fn describe(json: &RateJson) -> String {
         json.differences_seconds,
         json.difference_lines,
         json.differences_ratio,
+        json.rehearsal_seconds,
+        json.rehearsal_ratio,
+        json.rehearsal_to_totals,
         json.totals.join(", "),
         json.currency,
     )

@@ -9,5 +9,6 @@ pub mod export;
 pub mod imports;
 pub mod invoices;
 pub mod rate;
+pub mod rehearse;
 pub mod restate;
 pub mod verify;

@@ -14,20 +14,21 @@ use rustc_hash::FxHashMap;
 use super::ids::Ids;
 use super::rules::{Labels, Rules};
 use super::{
-    Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, RateBook,
+    Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, PriceFacts, RateBook,
     RateBookHash, fingerprint,
 };
 use crate::flat_price::{FlatListed, FlatNode};
 
 pub(super) fn compile(
     facts: Facts<'_>,
+    draft: Option<&PriceFacts>,
     month: Month,
     used: BTreeSet<&MeterId>,
 ) -> Result<RateBook> {
     let zone = &facts.programme.zone;
     let period = month.in_zone(zone);
     let period = (instant_micros(period.start()), instant_micros(period.end()));
-    let mut compiler = Compiler::new(facts, month, period);
+    let mut compiler = Compiler::new(facts, draft, month, period);
     compiler.edges();
     compiler.meters(used);
     compiler.books();
@@ -49,6 +50,7 @@ pub(super) fn compile(
         lists: compiler.lists,
         books: compiler.books,
         nodes: compiler.nodes,
+        billed: compiler.edge_index.len(),
         edges: compiler.edges,
         chains: compiler.chains,
         subscriptions: compiler.subscriptions,
@@ -89,8 +91,10 @@ struct Compiler<'a> {
     facts: Facts<'a>,
     month: Month,
     period: (i64, i64),
-    /// Oldest first; the last is that of the facts themselves.
+    /// Oldest first: restated ones, that of the facts themselves, and the draft if there is one.
     versions: Vec<Version<'a>>,
+    /// Which one is that of the facts themselves.
+    newest: usize,
     products: Labels,
     categories: Labels,
     edge_index: HashMap<Pair, EdgeIndex>,
@@ -107,7 +111,12 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(facts: Facts<'a>, month: Month, period: (i64, i64)) -> Self {
+    fn new(
+        facts: Facts<'a>,
+        draft: Option<&'a PriceFacts>,
+        month: Month,
+        period: (i64, i64),
+    ) -> Self {
         let version = |programme, sheets, rates| Version {
             programme,
             sheets,
@@ -117,13 +126,17 @@ impl<'a> Compiler<'a> {
             books: HashMap::new(),
         };
         let earlier = facts.restated.map_or(&[][..], |restated| &restated.earlier);
-        let earlier = earlier.iter().map(|e| version(&e.programme, &e.sheets, &e.rates));
-        let newest = version(facts.programme, facts.sheets, facts.rates);
+        let of = |facts: &'a PriceFacts| version(&facts.programme, &facts.sheets, &facts.rates);
+        let mut versions: Vec<Version<'a>> = earlier.iter().map(of).collect();
+        let newest = versions.len();
+        versions.push(version(facts.programme, facts.sheets, facts.rates));
+        versions.extend(draft.map(of));
         Self {
             facts,
             month,
             period,
-            versions: earlier.chain([newest]).collect(),
+            versions,
+            newest,
             products: Labels::default(),
             categories: Labels::default(),
             edge_index: HashMap::new(),
@@ -160,29 +173,31 @@ impl<'a> Compiler<'a> {
                 version.agreements.entry(key).or_insert(agreement);
             }
         }
-        let Some(newest) = self.versions.last() else { return };
-        let mut agreed: Vec<_> = newest.agreements.iter().collect();
-        agreed.sort_by_key(|(pair, _)| **pair);
-        for (pair, agreement) in agreed {
+        let agreed = self.versions[self.newest].agreements.iter();
+        let mut agreed: Vec<(Pair, &TradeAgreement)> = agreed.map(|(p, a)| (*p, *a)).collect();
+        agreed.sort_by_key(|(pair, _)| *pair);
+        for (pair, agreement) in &agreed {
             self.edge_index.insert(*pair, EdgeIndex(self.edges.len() as u32));
-            self.edges.push(Edge {
-                seller: agreement.seller,
-                buyer: agreement.buyer,
-                currency: agreement.currency,
-                rounding: agreement.rounding,
-                payment_terms_days: agreement.payment_terms_days,
+            self.edges.push(edge_of(agreement));
+        }
+        if let Some(draft) = self.versions.get(self.newest + 1) {
+            let beside = agreed.iter().map(|(pair, agreement)| {
+                edge_of(draft.agreements.get(pair).copied().unwrap_or(agreement))
             });
+            self.edges.extend(beside);
         }
     }
 
     /// The meters of the usage, and what the lists in use say of them.
     fn meters(&mut self, used: BTreeSet<&MeterId>) {
+        let programme = self.facts.programme;
         self.meters = used.into_iter().cloned().collect();
         let indexed = self.meters.iter().enumerate();
         self.meter_index = indexed.map(|(at, id)| (id.clone(), MeterIndex(at as u32))).collect();
-        let sold = self.facts.programme.subscriptions.values();
-        let sold: BTreeSet<&Key> = sold.map(|subscription| &subscription.offer).collect();
         for at in 0..self.versions.len() {
+            let of = if at > self.newest { self.versions[at].programme } else { programme };
+            let sold = of.subscriptions.values();
+            let sold: BTreeSet<&Key> = sold.map(|subscription| &subscription.offer).collect();
             let offers = sold.iter().filter_map(|offer| self.offer(at, offer));
             let named: BTreeSet<&Key> = offers.map(|offer| &offer.price_sheet).collect();
             let version = &self.versions[at];
@@ -254,17 +269,34 @@ impl<'a> Compiler<'a> {
                 Some(_) => self.paid(&path[..at], priced.at, &subscription.offer),
                 None => above,
             };
-            let node = self.node(path[at], priced.version, paid, &subscription.offer);
+            let node = self.node((path[at], edges[at]), priced.version, paid, &subscription.offer);
             let node = if paid == above { node } else { self.detached(node) };
             nodes.push(node);
         }
-        let chain = Chain { edges, nodes };
+        let mut chain = Chain { edges, nodes };
+        if self.newest + 1 < self.versions.len() {
+            self.add_beside(&mut chain, &path, subscription);
+        }
         let next = self.chains.len() as u32;
         let index = *self.chain_index.entry(chain.clone()).or_insert(next);
         if index == next {
             self.chains.push(chain);
         }
         self.subscriptions.push((subscription.id, index));
+    }
+
+    /// Adds the sale path again, by the draft.
+    fn add_beside(&mut self, chain: &mut Chain, path: &[Pair], subscription: &Subscription) {
+        let draft = self.versions[self.newest + 1].programme;
+        let drafted = draft.subscriptions.get(&subscription.id).unwrap_or(subscription);
+        let (billed, mut above) = (self.edge_index.len() as u32, None);
+        for (at, pair) in path.iter().enumerate() {
+            let edge = EdgeIndex(chain.edges[at].0 + billed);
+            let node = self.node((*pair, edge), self.newest + 1, above, &drafted.offer);
+            chain.edges.push(edge);
+            chain.nodes.push(node);
+            above = Some(node);
+        }
     }
 
     /// By which version of the facts an edge is priced, by what was accepted up to an instant.
@@ -277,8 +309,9 @@ impl<'a> Compiler<'a> {
 
     /// The first version of the facts that knows an edge.
     fn first_agreed(&self, pair: Pair) -> usize {
-        let first = self.versions.iter().position(|v| v.agreements.contains_key(&pair));
-        first.unwrap_or(self.versions.len() - 1)
+        let versions = &self.versions[..self.newest];
+        let first = versions.iter().position(|v| v.agreements.contains_key(&pair));
+        first.unwrap_or(self.newest)
     }
 
     /// What the last buyer of a path paid, by what was accepted up to an instant.
@@ -286,7 +319,8 @@ impl<'a> Compiler<'a> {
         let (last, above) = path.split_last()?;
         let priced = self.priced_by(*last, until);
         let paid = self.paid(above, priced.at, offer);
-        Some(self.node(*last, priced.version, paid, offer))
+        let edge = self.edge_index.get(last).copied()?;
+        Some(self.node((*last, edge), priced.version, paid, offer))
     }
 
     /// The same node, for edges that keep to what their seller paid before.
@@ -297,7 +331,7 @@ impl<'a> Compiler<'a> {
 
     fn node(
         &mut self,
-        pair: Pair,
+        (pair, edge): (Pair, EdgeIndex),
         version: usize,
         parent: Option<NodeIndex>,
         offer: &Key,
@@ -308,13 +342,15 @@ impl<'a> Compiler<'a> {
         let of = &self.versions[version];
         let list = sheet.and_then(|sheet| of.lists.get(sheet)).copied();
         let agreement = of.agreements.get(&pair).copied();
-        let currency = self.edges[self.edge_index[&pair].get()].currency;
+        let currency = self.edges[edge.get()].currency;
         let agreed = agreement
             .and_then(|a| overlap(a.validity.micros(zone), self.period))
             .unwrap_or((self.period.0, self.period.0));
         let book = agreement.and_then(|a| of.books.get(&a.price_book)).copied();
         let exchange = agreement.map(|a| a.exchange);
-        let rates = if exchange.is_some_and(|e| e.restated) { version } else { first };
+        let is_billed = version <= self.newest;
+        let keeps = is_billed && !exchange.is_some_and(|exchange| exchange.restated);
+        let rates = if keeps { first } else { version };
         let key = NodeKey { parent, list, book, currency, exchange, rates, agreed };
         if let Some(node) = self.node_index.get(&key) {
             return *node;
@@ -375,13 +411,24 @@ impl<'a> Compiler<'a> {
         version: usize,
     ) -> std::result::Result<domain::AppliedRate, String> {
         let find = |of: &Version<'_>| of.rates.find(from, to, exchange, self.month);
-        let later = &self.versions[version..];
+        let later = &self.versions[version..=self.newest.max(version)];
         let found = later.iter().find_map(|version| find(version).ok());
         match (found, later.last()) {
             (Some(rate), _) => Ok(rate),
             (None, Some(newest)) => find(newest),
             (None, None) => Err("no version of the facts".to_owned()),
         }
+    }
+}
+
+/// An edge on the terms of an agreement.
+fn edge_of(agreement: &TradeAgreement) -> Edge {
+    Edge {
+        seller: agreement.seller,
+        buyer: agreement.buyer,
+        currency: agreement.currency,
+        rounding: agreement.rounding,
+        payment_terms_days: agreement.payment_terms_days,
     }
 }
 

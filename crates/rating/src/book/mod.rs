@@ -5,6 +5,7 @@
 //! because a distributor has millions of combinations of edge and meter and uses few of them.
 
 mod compile;
+mod draft;
 mod fingerprint;
 mod ids;
 mod rules;
@@ -45,7 +46,7 @@ pub struct Restated {
 }
 
 /// What prices depend on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceFacts {
     /// What is agreed.
     pub programme: domain::Programme,
@@ -179,6 +180,8 @@ pub struct RateBook {
     /// The nodes again, as far as they are simple.
     pub(crate) flat_nodes: Vec<Option<FlatNode>>,
     edges: Vec<Edge>,
+    /// How many of the edges are billed: the others stand beside them, in the same order.
+    billed: usize,
     chains: Vec<Chain>,
     subscriptions: Vec<(SubscriptionId, u32)>,
     by_meter: Ids,
@@ -197,7 +200,37 @@ impl RateBook {
         month: Month,
         used: impl IntoIterator<Item = &'a MeterId>,
     ) -> Result<Self> {
-        compile::compile(facts, month, used.into_iter().collect())
+        compile::compile(facts, None, month, used.into_iter().collect())
+    }
+
+    /// Compiles a book by which usage is rated twice in one pass: on every edge as it is billed,
+    /// and on an edge beside it by a draft of the facts. Sale paths are those that are billed.
+    ///
+    /// # Errors
+    /// Where two rules of a book tie for one meter.
+    pub fn compile_beside<'a>(
+        facts: Facts<'a>,
+        draft: &'a PriceFacts,
+        month: Month,
+        used: impl IntoIterator<Item = &'a MeterId>,
+    ) -> Result<Self> {
+        compile::compile(facts, Some(draft), month, used.into_iter().collect())
+    }
+
+    /// The edge on which the same is rated by the draft, where there is one.
+    pub fn beside(&self, edge: EdgeIndex) -> Option<EdgeIndex> {
+        let beside = edge.get() + self.billed;
+        (edge.get() < self.billed && beside < self.edges.len()).then_some(EdgeIndex(beside as u32))
+    }
+
+    /// The edges that are billed, in the order of their positions.
+    pub fn billed_edges(&self) -> impl Iterator<Item = EdgeIndex> + use<> {
+        (0..self.billed as u32).map(EdgeIndex)
+    }
+
+    /// Whether an edge stands beside those that are billed.
+    pub fn is_beside(&self, edge: EdgeIndex) -> bool {
+        edge.get() >= self.billed
     }
 
     /// The hash of everything the book says.
@@ -255,7 +288,8 @@ impl RateBook {
 
     /// The edge between a seller and a buyer.
     pub fn find_edge(&self, seller: OrganisationId, buyer: OrganisationId) -> Option<EdgeIndex> {
-        let found = self.edges.binary_search_by_key(&(seller, buyer), |e| (e.seller, e.buyer));
+        let edges = &self.edges[..self.billed];
+        let found = edges.binary_search_by_key(&(seller, buyer), |e| (e.seller, e.buyer));
         found.ok().map(|at| EdgeIndex(at as u32))
     }
 
