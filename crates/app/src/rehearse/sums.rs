@@ -46,6 +46,9 @@ fn add(sum: &mut i64, minor: i64) -> Result<()> {
 /// The edge on which the seller of an edge buys; none where the provider sells.
 type Paid = Option<EdgeIndex>;
 
+/// What something comes to, by where the seller buys.
+type Cells = BTreeMap<Paid, Cell>;
+
 /// Sums over the groups of a book that has every edge twice.
 #[derive(Debug)]
 pub(crate) struct Sums<'b> {
@@ -219,15 +222,14 @@ impl<'b> Sums<'b> {
         rows: impl Iterator<Item = (EdgeIndex, K, Paid, Cell)>,
         name: impl Fn(K) -> &'n str,
     ) -> Result<Vec<Compared>> {
-        let mut named: BTreeMap<(&str, &str, &str), (EdgeIndex, BTreeMap<Paid, Cell>)> =
-            BTreeMap::new();
+        let mut named: BTreeMap<[&str; 3], (EdgeIndex, Cells)> = BTreeMap::new();
         for (edge, of, paid, cell) in rows {
             let terms = &self.book.edges()[edge.get()];
-            let key = (naming.key(terms.seller), naming.key(terms.buyer), name(of));
-            let (_, cells) = named.entry(key).or_insert_with(|| (edge, BTreeMap::new()));
+            let key = [naming.key(terms.seller), naming.key(terms.buyer), name(of)];
+            let (_, cells) = named.entry(key).or_insert_with(|| (edge, Cells::new()));
             cells.entry(paid).or_default().add(&cell)?;
         }
-        let compared = named.into_iter().map(|((seller, buyer, of), (edge, cells))| {
+        let compared = named.into_iter().map(|([seller, buyer, of], (edge, cells))| {
             Ok(Compared {
                 seller: seller.to_owned(),
                 buyer: buyer.to_owned(),
@@ -240,7 +242,7 @@ impl<'b> Sums<'b> {
     }
 
     /// What an edge comes to, and what is left of it.
-    fn side(&self, edge: EdgeIndex, half: usize, cells: &BTreeMap<Paid, Cell>) -> Result<Side> {
+    fn side(&self, edge: EdgeIndex, half: usize, cells: &Cells) -> Result<Side> {
         let of_half = |edge: EdgeIndex| match half {
             0 => edge,
             _ => self.book.beside(edge).unwrap_or(edge),
