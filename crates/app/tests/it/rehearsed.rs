@@ -13,15 +13,13 @@ fn world() -> World {
     let world = World::at("2026-02-02T09:00:00Z").unwrap();
     world.apply(&fixtures::two_edges(&SUBSCRIPTIONS)).unwrap();
     world.prices("list", "prices.json", fixtures::rate_card(&CARD)).unwrap();
-    let mut usage =
-        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n".to_owned();
-    for (at, id) in SUBSCRIPTIONS.iter().enumerate() {
-        for (meter, quantity) in [("tiers", 12), ("flat", 7)] {
-            usage += &format!(
-                "{meter}-{at},{id},{meter},2026-01-08T00:00:00Z,2026-01-08T01:00:00Z,{quantity},1 Hour\n"
-            );
-        }
-    }
+    let header = "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n";
+    let day = "2026-01-08T00:00:00Z,2026-01-08T01:00:00Z";
+    let rows = SUBSCRIPTIONS.iter().enumerate().flat_map(|(at, id)| {
+        [("tiers", 12), ("flat", 7)]
+            .map(|(meter, quantity)| format!("{meter}-{at},{id},{meter},{day},{quantity},1 Hour\n"))
+    });
+    let usage: String = std::iter::once(header.to_owned()).chain(rows).collect();
     world.usage("usage.csv", usage).unwrap();
     world
 }
@@ -45,7 +43,7 @@ fn prices(world: &World, card: &[(&str, &str)]) -> Draft {
 
 fn rows(compared: &[Compared]) -> Vec<String> {
     let margin = |side: &app::rehearse::Side| {
-        side.margin.map_or_else(|| "-".to_owned(), |margin| margin.digits())
+        side.margin.map_or_else(|| "-".to_owned(), kernel::Money::digits)
     };
     let row = |c: &Compared| {
         let (now, draft) = (c.now.net.digits(), c.draft.net.digits());
