@@ -24,6 +24,7 @@ use crate::issuing::{self, Draft};
 use crate::naming::Naming;
 use crate::partitions::{PeriodUsage, in_parallel};
 use crate::rate::{self, Totals};
+use crate::taxes::Taxation;
 use crate::{Ctx, crash, sheets};
 
 /// The kind of document that rated lines are; there is one a partition.
@@ -199,14 +200,31 @@ async fn issue(
     book: &RateBook,
     totals: &Totals,
 ) -> Result<()> {
-    let edges = book.edges().iter().zip(&totals.edges).filter(|(_, (_, groups, _))| *groups > 0);
-    let drafts = edges.map(|(edge, (rated_lines, groups, net))| Draft {
+    let taxes = taxes(known, book, totals)?;
+    let edges = book.edges().iter().zip(&totals.edges).zip(taxes);
+    let edges = edges.filter(|((_, (_, groups, _)), _)| *groups > 0);
+    let drafts = edges.map(|((edge, (rated_lines, groups, net)), tax)| Draft {
         edge,
         invoice_lines: *groups,
         rated_lines: *rated_lines,
         net: Money::new(*net, edge.currency),
+        tax,
     });
     issuing::issue(tx, close, &Naming::new(known, book), drafts.collect()).await
+}
+
+/// The tax of each edge.
+fn taxes(known: &Known, book: &RateBook, totals: &Totals) -> Result<Vec<Money>> {
+    let taxation = Taxation::new(known, book);
+    let mut edges: Vec<_> = book.edge_indices().map(|edge| taxation.of_edge(edge)).collect();
+    let mut taxes: Vec<Money> =
+        book.edges().iter().map(|edge| Money::zero(edge.currency)).collect();
+    for group in &totals.groups.groups {
+        let edge = group.edge.get();
+        let net = Money::new(group.money, taxes[edge].currency());
+        taxes[edge] = taxes[edge].checked_add(edges[edge].add(group.subscription, net)?)?;
+    }
+    Ok(taxes)
 }
 
 async fn invoices_of(tx: &mut Tx, month: Month) -> Result<Vec<InvoiceRow>> {
@@ -309,6 +327,7 @@ impl Writer<'_> {
     ) -> Result<Vec<DocumentRow>> {
         let naming = Naming::new(self.known, self.book);
         let by_edge = by_edge(self.book, &totals.groups.groups);
+        let taxation = Taxation::new(self.known, self.book);
         self.ctx.progress.begin("writing documents", Some(invoices.len() as u64));
         let documents = in_parallel(self.workers, invoices.len(), |at| {
             let invoice = &invoices[at];
@@ -321,16 +340,17 @@ impl Writer<'_> {
             let file = folder.join("reconciliation.parquet");
             let lines = reconciliation::Lines {
                 naming: &naming,
+                taxation: &taxation,
                 book: self.book,
                 kept: &totals.groups,
                 groups,
                 edge,
                 number: &invoice.number,
             };
-            let categories = lines.write(&file, Format::Parquet)?;
+            let billed = lines.write(&file, Format::Parquet)?;
             crash::point();
             let facts = issuing::Facts { close: self.close, known: self.known, book: self.book };
-            let document = facts.invoice(&naming, invoice, edge, categories, None);
+            let document = facts.invoice(&naming, invoice, edge, billed, None)?;
             let json = folder.join("invoice.json");
             issuing::write_json(&json, &document)?;
             crash::point();

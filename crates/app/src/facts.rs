@@ -8,6 +8,7 @@ use kernel::{Error, Key, MeterId, Month, Result, instant_micros};
 use rating::{PriceFacts, RateBook, Restated};
 use store::{RateRow, Tx};
 
+use crate::taxes::Taxation;
 use crate::{Ctx, sheets};
 
 /// Everything that a month is rated by.
@@ -151,6 +152,7 @@ pub(crate) async fn restated_months(
     hint: &str,
 ) -> Result<Vec<Month>> {
     let mut restated = Vec::new();
+    let invoices = tx.invoices().await?;
     for close in tx.closes().await? {
         let month = close.month;
         let mut known = Known::newest(ctx, tx, month, i64::MAX).await?;
@@ -158,10 +160,24 @@ pub(crate) async fn restated_months(
         let last = tx.revisions(month).await?.pop().map_or(close.known_at, |last| last.known_at);
         known.meters = used(tx, month, &known.programme, last).await?;
         let before = known.book(month)?;
+        let taxed = Taxation::new(&known, &before).all();
         let billed: BTreeSet<_> = known.programme.subscriptions.keys().copied().collect();
         news.clone().learn((&mut known.programme, &mut known.sheets, &mut known.rates));
         known.programme.subscriptions.retain(|id, _| billed.contains(id));
         let now = known.book(month)?;
+        let taxes = Taxation::new(&known, &now).all();
+        let invoiced =
+            |edge| invoices.iter().any(|i| (i.month, (i.seller, i.buyer)) == (month, edge));
+        let other = taxed.iter().find(|(of, how)| invoiced(of.0) && taxes.get(of) != Some(how));
+        if let Some((((seller, buyer), _), _)) = other {
+            let name = |id| known.programme.key_of(id);
+            return Err(Error::conflict(format!(
+                "this would tax otherwise what {} sold to {} in {month}, which is closed; let the \
+                 change begin after the month",
+                name(*seller),
+                name(*buyer)
+            )));
+        }
         if now.hash() == before.hash() {
             continue;
         }

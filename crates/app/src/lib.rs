@@ -24,6 +24,7 @@ pub mod rate;
 pub mod rehearse;
 pub mod restate;
 mod sheets;
+mod taxes;
 
 pub use installation::{Ctx, Installation};
 pub use partitions::workers;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The format of [`Certificate`].
-pub const FORMAT: &str = "skyhandel-certificate-1";
+pub const FORMAT: &str = "skyhandel-certificate-2";
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,10 @@ pub struct CertifiedEdge {
     pub rounding: String,
     /// What is to be paid before tax.
     pub net: String,
+    /// The tax.
+    pub tax: String,
+    /// What is to be paid with tax.
+    pub gross: String,
     /// Rows of the reconciliation file.
     pub lines: u64,
     /// Rated lines: rows of the daily file that are usage.

@@ -42,6 +42,21 @@ pub struct InvoiceDocument {
     pub rated_lines: u64,
     /// What is to be paid before tax.
     pub net: String,
+    /// The day that decides how it is taxed (EN 16931: VAT point date).
+    #[serde(default)]
+    pub tax_point_date: String,
+    /// The tax on what is taxed in one way, for each way.
+    #[serde(default)]
+    pub taxes: Vec<TaxDocument>,
+    /// The sum of the taxes.
+    #[serde(default)]
+    pub tax: String,
+    /// What is to be paid with tax.
+    #[serde(default)]
+    pub gross: String,
+    /// How each tax became minor units.
+    #[serde(default)]
+    pub tax_rounding: String,
     /// How each line became minor units.
     pub rounding: String,
     /// The hash of the rate book by which it was priced.
@@ -72,12 +87,37 @@ pub struct PartyDocument {
     pub name: String,
     /// The country.
     pub country: String,
+    /// The id under which it is registered for value added tax.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vat_id: Option<String>,
     /// The domain of the tenant.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub domain: Option<String>,
     /// The id in the partner network.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mpn_id: Option<String>,
+}
+
+/// The tax on a sum (EN 16931: VAT breakdown).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxDocument {
+    /// The category: `S`, `Z`, `E`, `AE`, `G` or `O`.
+    pub category: String,
+    /// The rate in percent.
+    pub rate: String,
+    /// The sum of the lines.
+    pub taxable: String,
+    /// The tax on it.
+    pub tax: String,
+    /// The rule that decided: `domestic`, `reverse-charge`, `export`, `no-vat-id`,
+    /// `not-registered` or `override`.
+    pub rule: String,
+    /// Why there is no tax, or why it was decided otherwise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The code of that reason (VATEX).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exemption_code: Option<String>,
 }
 
 /// What a service costs on an invoice.
@@ -96,4 +136,4 @@ pub const KIND_INVOICE: &str = "invoice";
 /// Something is given back: the amounts are negative.
 pub const KIND_CREDIT_NOTE: &str = "credit-note";
 /// The format of [`InvoiceDocument`].
-pub const FORMAT: &str = "skyhandel-invoice-1";
+pub const FORMAT: &str = "skyhandel-invoice-2";

@@ -89,6 +89,8 @@ pub struct Line<'a> {
     pub quantity: Quantity,
     /// The amount in minor units.
     pub subtotal: i64,
+    /// The tax on it in minor units.
+    pub tax: i64,
     /// Why the price is not the list price.
     pub adjustment: &'a str,
     /// Currencies and rate.
@@ -170,7 +172,8 @@ pub fn line(table: &mut TableBuilder, line: &Line<'_>) {
     table.number(Column::EffectiveUnitPrice as usize, line.effective_unit_price.mantissa());
     table.number(Column::BillableQuantity as usize, line.quantity.mantissa());
     table.number(Column::Subtotal as usize, i128::from(line.subtotal));
-    table.number(Column::Total as usize, i128::from(line.subtotal));
+    table.number(Column::TaxTotal as usize, i128::from(line.tax));
+    table.number(Column::Total as usize, i128::from(line.subtotal) + i128::from(line.tax));
     table.text(Column::PriceAdjustmentDescription as usize, line.adjustment);
     table.text(Column::Currency as usize, line.billing.billing_currency);
     table.text(Column::PricingCurrency as usize, line.billing.pricing_currency);

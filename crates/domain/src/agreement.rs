@@ -26,6 +26,8 @@ pub struct TradeAgreement {
     pub rounding: Rounding,
     /// Where exchange rates come from.
     pub exchange: ExchangePolicy,
+    /// How the tax on a sum becomes minor units.
+    pub tax_rounding: Rounding,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
 }

@@ -93,22 +93,32 @@ pub fn due_on(issue_on: Date, payment_terms_days: u16) -> Date {
     issue_on.saturating_add(Span::new().days(i64::from(payment_terms_days)))
 }
 
-/// What an issued invoice posts: a claim and revenue in the seller's books, a cost and a debt in
-/// the buyer's. Accounts name the other party by its key.
+/// What an issued invoice posts: a claim, revenue and tax that is owed in the seller's books, a
+/// cost, tax that is got back and a debt in the buyer's. Accounts name the other party by its key.
 ///
 /// # Errors
-/// Where the amount has no negative.
+/// Where an amount has no negative.
 pub fn issued(
     invoice: InvoiceId,
     (seller, seller_key): (OrganisationId, &str),
     (buyer, buyer_key): (OrganisationId, &str),
-    net: Money,
+    (net, tax): (Money, Money),
 ) -> Result<[LedgerEntry; 2]> {
-    let minus = net.minor().checked_neg().map(|minor| Money::new(minor, net.currency()));
-    let minus = minus.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
+    let minus = |amount: Money| {
+        let minor = amount.minor().checked_neg();
+        let minor = minor.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
+        Ok::<_, Error>(Money::new(minor, amount.currency()))
+    };
+    let gross = net.checked_add(tax)?;
     let reason = if net.minor() < 0 { "credit note issued" } else { "invoice issued" };
-    let sold = vec![(format!("receivable/{buyer_key}"), net), ("revenue/usage".to_owned(), minus)];
-    let bought = vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), minus)];
+    let mut sold =
+        vec![(format!("receivable/{buyer_key}"), gross), ("revenue/usage".to_owned(), minus(net)?)];
+    let mut bought =
+        vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), minus(gross)?)];
+    if tax.minor() != 0 {
+        sold.push(("tax/output".to_owned(), minus(tax)?));
+        bought.push(("tax/input".to_owned(), tax));
+    }
     Ok([
         LedgerEntry::new(format!("{invoice}/seller"), seller, invoice, reason, sold)?,
         LedgerEntry::new(format!("{invoice}/buyer"), buyer, invoice, reason, bought)?,

@@ -13,6 +13,7 @@ mod price_sheet;
 mod programme;
 mod restatement;
 mod subscription;
+mod tax;
 mod validity;
 
 pub use agreement::{ExchangePolicy, Fixing, RateSource, TradeAgreement};
@@ -25,4 +26,8 @@ pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
 pub use programme::{FactRef, Finding, Programme};
 pub use restatement::{PricedBy, Restatements};
 pub use subscription::{EDGES_MAX, Entitlement, Offer, OfferFamily, Subscription};
+pub use tax::{
+    STANDARD, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, TaxRule, TaxTreatment,
+    is_in_union, vat_id_fault,
+};
 pub use validity::Validity;

@@ -52,6 +52,8 @@ pub struct Offer {
     pub family: OfferFamily,
     /// The price sheet that lists its prices.
     pub price_sheet: Key,
+    /// For which tax rates of countries it counts; mostly [`crate::STANDARD`].
+    pub tax_category: Key,
 }
 
 /// An Azure subscription that a commerce subscription holds.

@@ -40,6 +40,8 @@ pub struct NewInvoice {
     pub due_on: Date,
     /// What is to be paid before tax.
     pub net: Money,
+    /// The tax, in the same currency.
+    pub tax: Money,
     /// How many lines it has.
     pub invoice_lines: u64,
     /// How many rated lines are behind them.
@@ -67,10 +69,22 @@ pub struct InvoiceRow {
     pub due_on: Date,
     /// What is to be paid before tax.
     pub net: Money,
+    /// The tax, in the same currency.
+    pub tax: Money,
     /// How many lines it has.
     pub invoice_lines: u64,
     /// How many rated lines are behind them.
     pub rated_lines: u64,
+}
+
+impl InvoiceRow {
+    /// What is to be paid with tax.
+    ///
+    /// # Errors
+    /// Where it is too large.
+    pub fn gross(&self) -> Result<Money> {
+        self.net.checked_add(self.tax)
+    }
 }
 
 /// A posting of a ledger, with its entry.
@@ -112,7 +126,7 @@ pub struct DocumentRow {
 }
 
 const INVOICES: &str = "SELECT invoice_id, month, revision, number, seller_id, buyer_id, \
-     currency, issue_on, due_on, net_minor, invoice_lines, rated_lines FROM invoice \
+     currency, issue_on, due_on, net_minor, invoice_lines, rated_lines, tax_minor FROM invoice \
      ORDER BY month, revision, seller_id, buyer_id";
 
 impl Tx {
@@ -206,10 +220,12 @@ impl Tx {
                 int(invoice.net.minor()),
                 int(invoice.invoice_lines),
                 int(invoice.rated_lines),
+                int(invoice.tax.minor()),
             ]
         });
         let into = "INSERT INTO invoice (invoice_id, month, revision, number, seller_id, buyer_id, \
-                    currency, issue_on, due_on, net_minor, invoice_lines, rated_lines)";
+                    currency, issue_on, due_on, net_minor, invoice_lines, rated_lines, \
+                    tax_minor)";
         self.insert(into, "", rows).await?;
         let mut entries: Vec<&LedgerRow> = postings.iter().collect();
         entries.dedup_by(|a, b| a.entry == b.entry);
@@ -325,6 +341,7 @@ fn invoice_row(row: &Row) -> Result<InvoiceRow> {
         issue_on: row.parsed(7, "day of issue")?,
         due_on: row.parsed(8, "due day")?,
         net: Money::new(row.int(9)?, currency),
+        tax: Money::new(row.int(12)?, currency),
         invoice_lines: row.int(10)? as u64,
         rated_lines: row.int(11)? as u64,
     })

@@ -13,6 +13,7 @@ mod db;
 mod programme;
 mod rates;
 mod restatements;
+mod taxes;
 
 pub use catalogue::{
     ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::{
     Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation, PriceBook,
-    PriceRule, Programme, Relationship, Selector, Subscription, Tier, Tiers, TradeAgreement,
-    Validity,
+    PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts, Tier, Tiers,
+    TradeAgreement, Validity,
 };
 use jiff::civil::Date;
 use kernel::{Key, OrganisationId, Result, SubscriptionId, Zone};
@@ -31,6 +31,8 @@ pub struct ProgrammeChanges {
     pub offers: Vec<Offer>,
     /// Subscriptions.
     pub subscriptions: Vec<Subscription>,
+    /// Registrations, rates and overrides of taxes.
+    pub tax: TaxFacts,
 }
 
 impl Tx {
@@ -60,12 +62,14 @@ impl Tx {
         .await?;
         self.insert(
             "INSERT INTO agreement (seller_id, buyer_id, from_on, known_at, until_on, currency, \
-             price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated)",
+             price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated, \
+             tax_rounding)",
             "",
             changes.agreements.iter().map(|a| agreement_values(a, &known)),
         )
         .await?;
         self.add_prices(changes, &known).await?;
+        self.add_taxes(&changes.tax, &known).await?;
         self.add_subscriptions(changes, &known).await
     }
 
@@ -90,7 +94,7 @@ impl Tx {
         )
         .await?;
         self.insert(
-            "INSERT INTO offer (offer, known_at, name, family, price_sheet)",
+            "INSERT INTO offer (offer, known_at, name, family, price_sheet, tax_category)",
             "",
             changes.offers.iter().map(|o| {
                 vec![
@@ -99,6 +103,7 @@ impl Tx {
                     text(&o.name),
                     text(o.family),
                     text(&o.price_sheet),
+                    text(&o.tax_category),
                 ]
             }),
         )
@@ -144,6 +149,7 @@ impl Tx {
             programme.offers.insert(offer.key.clone(), offer);
         }
         programme.subscriptions = self.subscriptions(known_at).await?;
+        programme.tax = self.taxes(known_at).await?;
         Ok(Some(programme))
     }
 
@@ -189,7 +195,8 @@ impl Tx {
 
     async fn agreements(&mut self, known_at: i64) -> Result<Vec<TradeAgreement>> {
         let sql = "SELECT seller_id, buyer_id, from_on, until_on, currency, price_book, rounding, \
-                   rate_source, rate_fixing, payment_terms_days, rate_restated FROM agreement a \
+                   rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding \
+                   FROM agreement a \
                    WHERE known_at = (SELECT MAX(known_at) FROM agreement k \
                    WHERE k.seller_id = a.seller_id AND k.buyer_id = a.buyer_id \
                      AND k.from_on = a.from_on AND k.known_at <= $1) \
@@ -209,6 +216,7 @@ impl Tx {
                         fixing: row.parsed(8, "fixing")?,
                         restated: row.int(10)? == 1,
                     },
+                    tax_rounding: row.parsed(11, "rounding of taxes")?,
                     payment_terms_days: row.int(9)? as u16,
                 })
             })
@@ -248,7 +256,7 @@ impl Tx {
     }
 
     async fn offers(&mut self, known_at: i64) -> Result<Vec<Offer>> {
-        let sql = "SELECT offer, name, family, price_sheet FROM offer o WHERE known_at = ( \
+        let sql = "SELECT offer, name, family, price_sheet, tax_category FROM offer o WHERE known_at = ( \
                    SELECT MAX(known_at) FROM offer k \
                    WHERE k.offer = o.offer AND k.known_at <= $1)";
         let rows = self.fetch(sql, vec![int(known_at)]).await?;
@@ -259,6 +267,7 @@ impl Tx {
                     name: row.text(1)?,
                     family: row.parsed(2, "offer family")?,
                     price_sheet: row.parsed(3, "price sheet")?,
+                    tax_category: row.parsed(4, "tax category")?,
                 })
             })
             .collect()
@@ -338,14 +347,15 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         text(a.exchange.fixing),
         int(a.payment_terms_days),
         int(i64::from(a.exchange.restated)),
+        text(a.tax_rounding),
     ]
 }
 
-fn days(validity: Validity) -> (Value, Value) {
+pub(crate) fn days(validity: Validity) -> (Value, Value) {
     (text(validity.from()), Value::optional(validity.until()))
 }
 
-fn validity(row: &Row, from: usize, until: usize) -> Result<Validity> {
+pub(crate) fn validity(row: &Row, from: usize, until: usize) -> Result<Validity> {
     let first: Date = row.parsed(from, "day")?;
     let until = row.parsed_optional(until, "day")?;
     Validity::new(first, until)

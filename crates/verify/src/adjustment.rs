@@ -158,6 +158,7 @@ impl Billed {
             }
             let used = used(&now);
             daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, used)));
+            daily.resellers.extend(checked.resellers);
             self.runs.insert(key, BilledRun { rows: now, used, by_day, groups });
         }
         self.last = Some(edge.invoice.named());

@@ -39,6 +39,8 @@ pub(crate) struct Daily<'a> {
     pub usage: Usage<'a>,
     /// The rows of subscriptions and meters that are adjusted.
     pub kept: HashMap<Scope, Vec<Row>>,
+    /// What rows say of the reseller of each subscription.
+    pub resellers: HashMap<&'a str, String>,
 }
 
 /// A subscription and a meter.
@@ -191,6 +193,7 @@ impl<'a, 'f> Check<'a, 'f> {
             self.fault(faults, row.line, reason);
             return false;
         };
+        self.daily.resellers.entry(id).or_insert_with(|| row.cell(RESELLER).to_owned());
         self.run = Some(Run {
             subscription: id,
             meter,

@@ -13,7 +13,7 @@ use crate::fault::Faults;
 /// The name of the certificate's file.
 const CERTIFICATE: &str = "certificate.json";
 /// The format that is understood.
-const FORMAT: &str = "skyhandel-certificate-1";
+const FORMAT: &str = "skyhandel-certificate-2";
 /// The largest JSON document that is read, in bytes.
 const JSON_MAX: u64 = 256 << 20;
 
@@ -58,6 +58,8 @@ pub(crate) struct CertifiedEdge {
     pub currency: String,
     pub rounding: String,
     pub net: String,
+    pub tax: String,
+    pub gross: String,
     pub lines: u64,
     pub rated_lines: u64,
     pub rounding_lines: u64,

@@ -13,7 +13,7 @@ use crate::folder::{CertifiedEdge, Folder, Revision, line_of, pretty, read_text}
 use crate::number;
 
 /// The format that is understood.
-const FORMAT: &str = "skyhandel-invoice-1";
+const FORMAT: &str = "skyhandel-invoice-2";
 /// The kind of an invoice that gives something back.
 pub(crate) const KIND_CREDIT_NOTE: &str = "credit-note";
 /// The name space of ids that follow from names.
@@ -42,6 +42,11 @@ pub(crate) struct Invoice {
     pub lines: u64,
     pub rated_lines: u64,
     pub net: String,
+    pub tax_point_date: String,
+    pub taxes: Vec<Tax>,
+    pub tax: String,
+    pub gross: String,
+    pub tax_rounding: String,
     pub rounding: String,
     pub rate_book: String,
     pub engine_version: u32,
@@ -65,6 +70,8 @@ pub(crate) struct Party {
     pub name: String,
     pub country: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vat_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub domain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mpn_id: Option<String>,
@@ -74,6 +81,29 @@ impl Party {
     /// The id in the partner network, or nothing.
     pub fn mpn(&self) -> &str {
         self.mpn_id.as_deref().unwrap_or_default()
+    }
+}
+
+/// The tax on a sum.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tax {
+    pub category: String,
+    pub rate: String,
+    pub taxable: String,
+    pub tax: String,
+    pub rule: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exemption_code: Option<String>,
+}
+
+impl Invoice {
+    /// The last day of the period.
+    pub fn period_day(&self) -> Option<String> {
+        let first: Date = format!("{}-01", self.period).parse().ok()?;
+        Some(first.last_of_month().to_string())
     }
 }
 

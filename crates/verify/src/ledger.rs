@@ -62,23 +62,29 @@ fn rows(
     Ok(())
 }
 
-/// What an invoice posts in somebody's books: a claim and revenue, a cost and a debt.
+/// What an invoice posts in somebody's books: a claim, revenue and tax that is owed, a cost, tax
+/// that is got back and a debt.
 fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
     let invoice = &edge.invoice.invoice;
     let is_credit = invoice.kind == KIND_CREDIT_NOTE;
     let reason = if is_credit { "credit note issued" } else { "invoice issued" };
     let mut postings = Vec::new();
-    let mut entry = |side: &str, debit: String, credit: String| {
-        let amount = invoice.net.trim_start_matches('-').to_owned();
-        let negative = invoice.net.starts_with('-');
-        for (account, is_debit) in [(debit, !negative), (credit, negative)] {
+    let is_zero = |amount: &str| amount.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let mut entry = |side: &str, accounts: [(String, &str, bool); 3]| {
+        for (account, amount, is_debit) in accounts {
+            if account.starts_with("tax/") && is_zero(amount) {
+                continue;
+            }
+            let negative = amount.starts_with('-');
+            let is_debit = is_debit != negative;
+            let amount = amount.trim_start_matches('-').to_owned();
             let sides = if is_debit {
                 (amount.clone(), String::new())
             } else {
                 (String::new(), amount.clone())
             };
             // Nothing is a debit of nothing.
-            let is_zero = amount.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+            let is_zero = is_zero(&amount);
             let (debit, credit) = if is_zero { (amount.clone(), String::new()) } else { sides };
             postings.push([
                 format!("{}/{side}", invoice.invoice_id),
@@ -93,10 +99,14 @@ fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
         }
     };
     if invoice.seller.key == book {
-        entry("seller", format!("receivable/{}", invoice.buyer.key), "revenue/usage".to_owned());
+        let claim = (format!("receivable/{}", invoice.buyer.key), invoice.gross.as_str(), true);
+        let revenue = ("revenue/usage".to_owned(), invoice.net.as_str(), false);
+        entry("seller", [claim, revenue, ("tax/output".to_owned(), &invoice.tax, false)]);
     }
     if invoice.buyer.key == book {
-        entry("buyer", "cost/usage".to_owned(), format!("payable/{}", invoice.seller.key));
+        let cost = ("cost/usage".to_owned(), invoice.net.as_str(), true);
+        let debt = (format!("payable/{}", invoice.seller.key), invoice.gross.as_str(), false);
+        entry("buyer", [cost, ("tax/input".to_owned(), &invoice.tax, true), debt]);
     }
     postings
 }

@@ -24,6 +24,7 @@ mod rows;
 mod series;
 mod subscriptions;
 mod table;
+mod taxes;
 mod used;
 
 use std::collections::{HashMap, HashSet};

@@ -60,8 +60,13 @@ impl<'a> Paths<'a> {
             for at in &on[1..] {
                 let subscriptions = &edges[*at].subscriptions;
                 let other = &subscriptions.by_id[*id];
-                let alike =
-                    Subscription { line: first.line, list: first.list.clone(), ..other.clone() };
+                // Each edge has its own prices and taxes.
+                let alike = Subscription {
+                    line: first.line,
+                    list: first.list.clone(),
+                    tax: first.tax.clone(),
+                    ..other.clone()
+                };
                 if alike != *first {
                     let reason = format!("{id} differs from {}", edges[on[0]].subscriptions.path);
                     faults.add(&subscriptions.path, Some(other.line), reason);

@@ -14,6 +14,7 @@ use crate::number;
 use crate::paths::Paths;
 use crate::prices::{MeterPrices, Stated};
 use crate::table::{Row, Table};
+use crate::taxes::Taxes;
 
 const COLUMNS: &[&str] = &[
     "PartnerId",
@@ -126,18 +127,19 @@ pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
 pub(crate) fn check(
     edge: &Edge<'_>,
     folder: &Folder,
-    paths: &Paths<'_>,
+    (paths, resellers): (&Paths<'_>, &HashMap<&str, String>),
     lines: Vec<Expected<'_>>,
     faults: &mut Faults,
 ) -> Bill {
     let mut bill = Bill::default();
     let Some(path) = folder.table(&edge.place, "reconciliation") else { return bill };
-    let check = Check { edge, folder, paths, path: &path };
+    let mut check = Check { edge, folder, paths, resellers, path: &path, taxes: Taxes::default() };
     let mut expected: HashMap<String, Expected<'_>> =
         lines.into_iter().map(|line| (check.reference(&line), line)).collect();
     if let Err((line, reason)) = check.rows(&mut expected, &mut bill, faults) {
         faults.add(&path, Some(line), reason);
     }
+    check.taxes.check(edge, &bill.net, faults);
     let mut missing: Vec<&Expected<'_>> = expected.values().filter(|line| line.certain).collect();
     missing.sort_by_key(|line| line.place());
     for line in missing {
@@ -154,12 +156,15 @@ struct Check<'a> {
     edge: &'a Edge<'a>,
     folder: &'a Folder,
     paths: &'a Paths<'a>,
+    /// What daily rows say of the reseller of each subscription, where no invoice names it.
+    resellers: &'a HashMap<&'a str, String>,
     path: &'a str,
+    taxes: Taxes,
 }
 
 impl Check<'_> {
     fn rows(
-        &self,
+        &mut self,
         expected: &mut HashMap<String, Expected<'_>>,
         bill: &mut Bill,
         faults: &mut Faults,
@@ -185,7 +190,12 @@ impl Check<'_> {
                 faults.add(self.path, Some(row.line), "does not follow the row before");
             }
             before = Some(key);
-            let cells = self.expected(&line, &row);
+            let tax = self.taxes.add(self.edge, line.subscription, &line.money);
+            let tax = tax.unwrap_or_else(|reason| {
+                faults.add(self.path, Some(row.line), reason);
+                BigDecimal::zero()
+            });
+            let cells = self.expected(&line, &tax, &row);
             for (at, (column, expected)) in COLUMNS.iter().zip(&cells).enumerate() {
                 if row.cell(at) != expected {
                     faults.same((self.path, Some(row.line)), column, row.cell(at), expected);
@@ -199,7 +209,7 @@ impl Check<'_> {
     }
 
     /// The row of a line.
-    fn expected(&self, line: &Expected<'_>, row: &Row) -> Vec<String> {
+    fn expected(&self, line: &Expected<'_>, tax: &BigDecimal, row: &Row) -> Vec<String> {
         let edge = self.edge;
         let names = self.paths.names(edge, line.subscription);
         let subscription = names.subscription;
@@ -211,7 +221,10 @@ impl Check<'_> {
             let text = match column {
                 "PartnerId" => &names.partner.tenant_id,
                 "MpnId" => names.partner.mpn(),
-                "ResellerMPNID" => names.reseller_mpn.unwrap_or_else(|| row.cell(RESELLER)),
+                "ResellerMPNID" => names.reseller_mpn.unwrap_or_else(|| {
+                    let said = self.resellers.get(line.subscription);
+                    said.map_or_else(|| row.cell(RESELLER), String::as_str)
+                }),
                 "CustomerId" => &subscription.customer[0],
                 "CustomerName" => &subscription.customer[1],
                 "CustomerDomainName" => &subscription.customer[2],
@@ -232,7 +245,7 @@ impl Check<'_> {
                 "PCToBCExchangeRateDate" => rate_date,
                 "PriceAdjustmentDescription" => &line.adjustment,
                 "Quantity" => "1",
-                "Subtotal" | "Total" => &amount,
+                "Subtotal" => &amount,
                 "Currency" => &edge.certified.currency,
                 "SubscriptionId" => line.subscription,
                 "SubscriptionDescription" => &subscription.name,
@@ -246,7 +259,8 @@ impl Check<'_> {
         COLUMNS
             .iter()
             .map(|column| match *column {
-                "TaxTotal" => number::money(&BigDecimal::zero(), edge.decimals),
+                "TaxTotal" => number::money(tax, edge.decimals),
+                "Total" => number::money(&(&line.money + tax), edge.decimals),
                 "BillableQuantity" => number::trimmed(&line.quantity),
                 "ChargeStartDate" => format!("{month}-01T00:00:00Z"),
                 "ChargeEndDate" => last_day(month),

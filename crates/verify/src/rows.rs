@@ -47,7 +47,7 @@ pub(crate) fn check<'a>(
     } else {
         billed.adjust(edge, folder, paths, faults)
     };
-    let bill = reconciliation::check(edge, folder, paths, lines, faults);
+    let bill = reconciliation::check(edge, folder, (paths, &daily.resellers), lines, faults);
     edge.invoice.check_categories(&bill.categories, edge.decimals, faults);
     let net = number::money(&bill.net, edge.decimals);
     for (what, found, expected) in [

@@ -48,6 +48,7 @@ fn counted(number: &str) -> Option<(&str, u64)> {
 /// A party is the same on every invoice and subscription, and the period is what its bounds say.
 pub(crate) fn check_parties(edges: &[Edge<'_>], faults: &mut Faults) {
     let mut known: BTreeMap<&str, &Party> = BTreeMap::new();
+    let mut ids: BTreeMap<&str, &String> = BTreeMap::new();
     for edge in edges {
         let invoice = &edge.invoice.invoice;
         let buyer = &invoice.buyer;
@@ -63,7 +64,11 @@ pub(crate) fn check_parties(edges: &[Edge<'_>], faults: &mut Faults) {
         }
         for (role, party) in [("seller", &invoice.seller), ("buyer", &invoice.buyer)] {
             let first = *known.entry(&party.key).or_insert(party);
-            if first != party {
+            // Where tax has nothing to do with it, a document does not say who is registered.
+            let alike = Party { vat_id: first.vat_id.clone(), ..party.clone() };
+            let at_home = party.vat_id.as_ref().filter(|id| id.starts_with(&party.country));
+            let other_id = at_home.is_some_and(|id| **ids.entry(&party.key).or_insert(id) != *id);
+            if *first != alike || other_id {
                 let reason = format!("{role} {} differs from the other invoices", party.key);
                 edge.invoice.fault(faults, role, reason);
             }

@@ -18,6 +18,8 @@ const COLUMNS: &[&str] = &[
     "SubscriptionStartDate",
     "SubscriptionEndDate",
     "PriceList",
+    "TaxCategory",
+    "TaxRate",
 ];
 
 /// A subscription as an edge knows it.
@@ -30,6 +32,8 @@ pub(crate) struct Subscription {
     pub start: String,
     pub end: String,
     pub list: String,
+    /// Category and rate.
+    pub tax: [String; 2],
 }
 
 /// The subscriptions of an edge, by id.
@@ -85,6 +89,7 @@ impl Subscriptions {
             start: row.cell(6).to_owned(),
             end: row.cell(7).to_owned(),
             list: row.cell(8).to_owned(),
+            tax: [row.cell(9).to_owned(), row.cell(10).to_owned()],
         };
         self.by_id.insert(id, subscription);
     }

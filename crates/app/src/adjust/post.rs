@@ -21,10 +21,11 @@ use crate::close::billing;
 use crate::frozen::{Ids, write_groups};
 use crate::groups::KeptGroups;
 use crate::invoices::place;
-use crate::issuing::{self, Draft, Facts};
+use crate::issuing::{self, BilledLines, Draft, Facts};
 use crate::naming::Naming;
 use crate::partitions::in_parallel;
 use crate::rate::missing_prices;
+use crate::taxes::Taxation;
 use crate::{Ctx, crash, sheets};
 
 /// The kind of document that the groups of an adjustment are.
@@ -178,13 +179,24 @@ impl<'a> Drawing<'a> {
 
     /// Draws the numbers and freezes the invoices together with the facts that they follow from.
     async fn issue(&self, tx: &mut Tx, close: &CloseRow) -> Result<()> {
-        let drafts = self.edges.iter().map(|drawn| Draft {
-            edge: &self.work.now.book.edges()[drawn.edge.get()],
-            invoice_lines: drawn.lines.len() as u64,
-            rated_lines: drawn.rows.usage,
-            net: drawn.net,
-        });
-        issuing::issue(tx, close, &self.naming, drafts.collect()).await
+        let taxation = Taxation::new(&self.work.now.known, &self.work.now.book);
+        let mut drafts = Vec::new();
+        for drawn in &self.edges {
+            let mut taxes = taxation.of_edge(drawn.edge);
+            let tax =
+                drawn.lines.iter().try_fold(Money::zero(drawn.net.currency()), |tax, line| {
+                    let net = Money::new(line.amount_minor, drawn.net.currency());
+                    tax.checked_add(taxes.add(line.subscription, net)?)
+                })?;
+            drafts.push(Draft {
+                edge: &self.work.now.book.edges()[drawn.edge.get()],
+                invoice_lines: drawn.lines.len() as u64,
+                rated_lines: drawn.rows.usage,
+                net: drawn.net,
+                tax,
+            });
+        }
+        issuing::issue(tx, close, &self.naming, drafts).await
     }
 
     /// Writes all documents.
@@ -246,11 +258,11 @@ impl<'a> Drawing<'a> {
         sink.finish()?;
         crash::point();
         let path = folder.join("reconciliation.parquet");
-        let categories = self.reconciliation(drawn, invoice, &path)?;
+        let billed = self.reconciliation(drawn, invoice, &path)?;
         crash::point();
         let facts = Facts { close, known: &self.work.now.known, book: &self.work.now.book };
         let preceding = self.work.preceding(seller, buyer);
-        let document = facts.invoice(&self.naming, invoice, drawn.edge, categories, preceding);
+        let document = facts.invoice(&self.naming, invoice, drawn.edge, billed, preceding)?;
         issuing::write_json(&folder.join("invoice.json"), &document)?;
         crash::point();
         let place = format!("{}/{}/{}", place(close.month, close.revision), keys.0, keys.1);
@@ -265,13 +277,13 @@ impl<'a> Drawing<'a> {
         ])
     }
 
-    /// Writes the lines; returns what each service comes to.
+    /// Writes the lines; returns what they come to.
     fn reconciliation(
         &self,
         drawn: &DrawnEdge,
         invoice: &InvoiceRow,
         path: &Path,
-    ) -> Result<Vec<CategoryDocument>> {
+    ) -> Result<BilledLines> {
         let book = &self.work.now.book;
         let terms = &book.edges()[drawn.edge.get()];
         let layout = layout(terms.currency);
@@ -284,6 +296,8 @@ impl<'a> Drawing<'a> {
             charge_end: midnight(month.last_day()),
         };
         begin(&mut table, file);
+        let taxation = Taxation::new(&self.work.now.known, book);
+        let mut taxes = taxation.of_edge(drawn.edge);
         let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
         for difference in &drawn.lines {
             subscription(&mut table, self.naming.rows_of(difference.subscription, drawn.edge));
@@ -291,6 +305,8 @@ impl<'a> Drawing<'a> {
             let (lines, net) = categories.entry(product.category).or_default();
             *lines += 1;
             *net += difference.amount_minor;
+            let net = Money::new(difference.amount_minor, terms.currency);
+            let tax = taxes.add(difference.subscription, net)?;
             let of = self.work.line_of(drawn.edge, difference);
             let id = of.adjustment_id(invoice.revision, difference.charge_type);
             let changes = if difference.was_billed { of.id().to_string() } else { String::new() };
@@ -302,6 +318,7 @@ impl<'a> Drawing<'a> {
                     effective_unit_price: difference.price.effective_unit_price,
                     quantity: difference.quantity,
                     subtotal: difference.amount_minor,
+                    tax: tax.minor(),
                     adjustment: &difference.adjustment,
                     billing: billing(&difference.price, terms.currency),
                     reference: &id.to_string(),
@@ -318,6 +335,10 @@ impl<'a> Drawing<'a> {
             lines,
             net: Money::new(net, terms.currency).digits(),
         };
-        Ok(categories.into_iter().map(category).collect())
+        Ok(BilledLines {
+            categories: categories.into_iter().map(category).collect(),
+            tax_rounding: taxes.rounding,
+            taxes: taxes.sums(),
+        })
     }
 }

@@ -100,6 +100,7 @@ impl World {
             name: "Plan".into(),
             family: OfferFamily::Plan,
             price_sheet: parsed("list"),
+            tax_category: parsed("standard"),
         };
         programme.offers.insert(plan, offer);
         let mut rates = ExchangeRates::default();
@@ -161,6 +162,7 @@ impl World {
                 fixing: Fixing::PeriodStart,
                 restated: false,
             },
+            tax_rounding: Rounding::HalfUp,
             payment_terms_days: 30,
         });
     }

@@ -12,7 +12,9 @@ use kernel::{Currency, Error, Money, Result, UnitPrice, Zone, instant_micros};
 use rating::{EdgeIndex, GroupPrice, NodeIndex, RateBook};
 
 use crate::groups::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
+use crate::issuing::BilledLines;
 use crate::naming::Naming;
+use crate::taxes::Taxation;
 
 /// Decimals of an average price, as the provider's files have them.
 const AVERAGE_DECIMALS: u8 = 15;
@@ -23,6 +25,7 @@ const AVERAGE: &str = "[\"average of the month's prices\"]";
 /// The lines of one invoice.
 pub(crate) struct Lines<'a> {
     pub naming: &'a Naming<'a>,
+    pub taxation: &'a Taxation<'a>,
     pub book: &'a RateBook,
     pub kept: &'a KeptGroups,
     pub groups: &'a [&'a KeptGroup],
@@ -31,8 +34,8 @@ pub(crate) struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Writes the file; returns what each service comes to.
-    pub fn write(&self, path: &Path, format: Format) -> Result<Vec<CategoryDocument>> {
+    /// Writes the file; returns what the lines come to.
+    pub fn write(&self, path: &Path, format: Format) -> Result<BilledLines> {
         let edge = &self.book.edges()[self.edge.get()];
         let layout = layout(edge.currency);
         let mut sink = Sink::create(path, format, &layout)?;
@@ -49,6 +52,7 @@ impl Lines<'_> {
         );
         let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
         let mut current = None;
+        let mut taxes = self.taxation.of_edge(self.edge);
         for group in self.groups {
             if current != Some(group.subscription) {
                 current = Some(group.subscription);
@@ -58,7 +62,8 @@ impl Lines<'_> {
             let (lines, net) = categories.entry(category).or_default();
             *lines += 1;
             *net += group.money;
-            self.line(&mut table, group)?;
+            let tax = taxes.add(group.subscription, Money::new(group.money, edge.currency))?;
+            self.line(&mut table, group, tax)?;
             if table.rows() == LINE_ROWS {
                 sink.write(&table.take()?)?;
             }
@@ -67,17 +72,19 @@ impl Lines<'_> {
             sink.write(&table.take()?)?;
         }
         sink.finish()?;
-        Ok(categories
-            .into_iter()
-            .map(|(category, (lines, net))| CategoryDocument {
-                category: category.to_owned(),
-                lines,
-                net: Money::new(net, edge.currency).digits(),
-            })
-            .collect())
+        let categories = categories.into_iter().map(|(category, (lines, net))| CategoryDocument {
+            category: category.to_owned(),
+            lines,
+            net: Money::new(net, edge.currency).digits(),
+        });
+        Ok(BilledLines {
+            categories: categories.collect(),
+            tax_rounding: taxes.rounding,
+            taxes: taxes.sums(),
+        })
     }
 
-    fn line(&self, table: &mut TableBuilder, group: &KeptGroup) -> Result<()> {
+    fn line(&self, table: &mut TableBuilder, group: &KeptGroup, tax: Money) -> Result<()> {
         let edge = &self.book.edges()[self.edge.get()];
         let (price, adjustment) = statement(self.book, self.kept, group, edge.currency)?;
         let id = LineOf {
@@ -96,6 +103,7 @@ impl Lines<'_> {
                 effective_unit_price: price.effective_unit_price,
                 quantity: group.quantity,
                 subtotal: group.money,
+                tax: tax.minor(),
                 adjustment: &adjustment,
                 billing: billing(&price, edge.currency),
                 reference: &id.id().to_string(),

@@ -82,8 +82,12 @@ impl Posted {
         }
         make_folders(&wanted)?;
         let place = place(options.month, revision);
-        let lists =
-            PriceLists::of((book, &self.invoices), &naming, self.runs(frozen, &naming, &place)?);
+        let lists = PriceLists::of(
+            (&self.side.known, book),
+            &self.invoices,
+            &naming,
+            self.runs(frozen, &naming, &place)?,
+        );
         let (mut rounding, mut decimals) = (Vec::new(), Vec::new());
         for edge in &wanted {
             copy_documents(frozen, revision, edge, options.format)?;

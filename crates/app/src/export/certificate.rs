@@ -60,6 +60,8 @@ impl Written<'_> {
                 currency: edge.invoice.net.currency().to_string(),
                 rounding: self.book.edges()[edge.edge.get()].rounding.to_string(),
                 net: edge.invoice.net.digits(),
+                tax: edge.invoice.tax.digits(),
+                gross: edge.invoice.gross().map_or_else(|_| String::new(), kernel::Money::digits),
                 lines: edge.invoice.invoice_lines,
                 rated_lines: edge.invoice.rated_lines,
                 rounding_lines: *rounding_lines,

@@ -14,8 +14,10 @@ use store::InvoiceRow;
 
 use super::{Frozen, WantedEdge};
 use crate::close::adjustment;
+use crate::facts::Known;
 use crate::frozen::{groups_name, read_groups};
 use crate::naming::Naming;
+use crate::taxes::Taxation;
 
 /// The columns of `prices.csv`.
 const PRICES: [&str; 22] = [
@@ -44,7 +46,7 @@ const PRICES: [&str; 22] = [
 ];
 
 /// The columns of `subscriptions.csv`.
-const SUBSCRIPTIONS: [&str; 9] = [
+const SUBSCRIPTIONS: [&str; 11] = [
     "SubscriptionId",
     "SubscriptionDescription",
     "CustomerId",
@@ -54,6 +56,8 @@ const SUBSCRIPTIONS: [&str; 9] = [
     "SubscriptionStartDate",
     "SubscriptionEndDate",
     "PriceList",
+    "TaxCategory",
+    "TaxRate",
 ];
 
 /// The columns of `derivations.csv`.
@@ -92,6 +96,7 @@ pub(crate) struct PriceDigits {
 pub(crate) struct PriceLists<'a> {
     pub book: &'a RateBook,
     pub naming: &'a Naming<'a>,
+    known: &'a Known,
     edges: BTreeMap<EdgeIndex, EdgeLists>,
     /// The edges that have an invoice with these prices.
     billed: BTreeSet<EdgeIndex>,
@@ -126,12 +131,13 @@ impl<'a> PriceLists<'a> {
             runs.extend(groups.iter().map(|group| (group.subscription, group.meter)));
             runs.dedup();
         }
-        Ok(Self::of((&frozen.book, &frozen.invoices), naming, runs))
+        Ok(Self::of((&frozen.known, &frozen.book), &frozen.invoices, naming, runs))
     }
 
     /// The prices of some subscriptions and meters, which some invoices bill.
     pub fn of(
-        (book, invoices): (&'a RateBook, &[InvoiceRow]),
+        (known, book): (&'a Known, &'a RateBook),
+        invoices: &[InvoiceRow],
         naming: &'a Naming<'a>,
         runs: impl IntoIterator<Item = (SubscriptionIndex, MeterIndex)>,
     ) -> Self {
@@ -152,7 +158,7 @@ impl<'a> PriceLists<'a> {
             lists.nodes = nodes.into_iter().collect();
         }
         let billed = invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
-        Self { book, naming, edges, billed }
+        Self { book, naming, known, edges, billed }
     }
 
     /// How long effective prices are.
@@ -225,7 +231,9 @@ impl<'a> PriceLists<'a> {
         }
         prices.finish()?;
         let mut table = Table::create(&edge.folder.join("subscriptions.csv"), &SUBSCRIPTIONS)?;
+        let taxation = Taxation::new(self.known, self.book);
         for (subscription, node) in &lists.subscriptions {
+            let tax = taxation.of_subscription(edge.edge, *subscription)?;
             let rows = self.naming.rows_of(*subscription, edge.edge);
             table.row(&[
                 rows.id,
@@ -237,6 +245,8 @@ impl<'a> PriceLists<'a> {
                 &instant(rows.start),
                 &rows.end.map_or_else(String::new, instant),
                 &lists.number(*node),
+                &tax.category.to_string(),
+                &tax.rate.to_string(),
             ])?;
         }
         table.finish()

@@ -45,6 +45,98 @@ pub(super) struct ProgrammeFile {
     #[serde(default)]
     #[schemars(with = "Vec<ExchangeRateEntry>")]
     pub exchange_rate: Vec<Spanned<ExchangeRateEntry>>,
+    /// Who is registered for value added tax, and where.
+    #[serde(default)]
+    #[schemars(with = "Vec<TaxRegistrationEntry>")]
+    pub tax_registration: Vec<Spanned<TaxRegistrationEntry>>,
+    /// What countries take.
+    #[serde(default)]
+    #[schemars(with = "Vec<TaxRateEntry>")]
+    pub tax_rate: Vec<Spanned<TaxRateEntry>>,
+    /// Treatments that somebody has decided on instead of the rules.
+    #[serde(default)]
+    #[schemars(with = "Vec<TaxOverrideEntry>")]
+    pub tax_override: Vec<Spanned<TaxOverrideEntry>>,
+}
+
+/// An organisation's registration for value added tax. A seller without one in its own country
+/// adds no tax to its invoices.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaxRegistrationEntry {
+    /// The key of the organisation.
+    #[schemars(with = "String")]
+    pub organisation: Text,
+    /// The country that registered it, by its two letters.
+    #[schemars(with = "String")]
+    pub country: Text,
+    /// The id with the letters of the country, without spaces: `NO123456789MVA`, `DE123456789`.
+    #[schemars(with = "String")]
+    pub vat_id: Text,
+    /// The first day.
+    #[schemars(with = "String")]
+    pub from: Spanned<DateText>,
+    /// The first day on which it is no longer registered.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<DateText>>,
+    /// The day on which the id was last checked.
+    #[schemars(with = "Option<String>")]
+    pub checked: Option<Spanned<DateText>>,
+    /// How it was checked, and what the answer was.
+    #[schemars(with = "Option<String>")]
+    pub checked_how: Option<Text>,
+}
+
+/// What a country takes of offers of a tax category.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaxRateEntry {
+    /// The country, by its two letters.
+    #[schemars(with = "String")]
+    pub country: Text,
+    /// The tax category of the offers: `standard` if left out.
+    #[schemars(with = "Option<String>")]
+    pub tax_category: Option<Text>,
+    /// The rate in percent.
+    #[schemars(with = "Option<String>")]
+    pub rate: Option<Spanned<DecimalText>>,
+    /// Why such offers are exempt, instead of a rate.
+    #[schemars(with = "Option<String>")]
+    pub exempt: Option<Text>,
+    /// The first day.
+    #[schemars(with = "String")]
+    pub from: Spanned<DateText>,
+    /// The first day on which it no longer applies.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<DateText>>,
+}
+
+/// How a seller taxes what it sells to a buyer, whatever the rules say. The reason stands on every
+/// invoice.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaxOverrideEntry {
+    /// The key of the seller.
+    #[schemars(with = "String")]
+    pub seller: Text,
+    /// The key of the buyer.
+    #[schemars(with = "String")]
+    pub buyer: Text,
+    /// The first day.
+    #[schemars(with = "String")]
+    pub from: Spanned<DateText>,
+    /// The first day on which the rules decide again.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<DateText>>,
+    /// The category of EN 16931: `S`, `Z`, `E`, `AE`, `G` or `O`.
+    #[schemars(with = "String")]
+    pub category: Text,
+    /// The rate in percent, of category `S`.
+    #[schemars(with = "Option<String>")]
+    pub rate: Option<Spanned<DecimalText>>,
+    /// Why.
+    #[schemars(with = "String")]
+    pub reason: Text,
 }
 
 /// The programme itself.
@@ -148,6 +240,9 @@ pub(super) struct AgreementEntry {
     pub rounding: Option<Text>,
     /// Where exchange rates come from. The ECB's, fixed before the period, if left out.
     pub exchange: Option<ExchangeEntry>,
+    /// How the tax on a sum becomes minor units: `half-up` if left out.
+    #[schemars(with = "Option<String>")]
+    pub tax_rounding: Option<Text>,
     /// Days from issue to due date; 30 if left out.
     #[schemars(with = "Option<i64>")]
     pub payment_terms_days: Option<Spanned<i64>>,
@@ -256,6 +351,9 @@ pub(super) struct OfferEntry {
     /// The price sheet with its list prices, by the name under which it is imported.
     #[schemars(with = "String")]
     pub price_sheet: Text,
+    /// For which tax rates of countries it counts: `standard` if left out.
+    #[schemars(with = "Option<String>")]
+    pub tax_category: Option<Text>,
 }
 
 /// A customer's commerce subscription.

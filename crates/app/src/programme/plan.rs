@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use domain::{FactRef, Programme};
+use domain::{FactRef, Programme, TaxFacts};
 use kernel::Key;
 use store::{ProgrammeChanges, RateRow};
 
@@ -67,6 +67,7 @@ pub(super) fn plan(
     agreements(&mut plan, wanted, &mut result, &keys);
     price_books(&mut plan, wanted, &mut result, &keys);
     offers_and_subscriptions(&mut plan, wanted, &mut result, &keys);
+    taxes(&mut plan, &wanted.tax, &mut result.tax, &keys);
     rates(&mut plan, &declared.rates, known_rates);
     (plan, result)
 }
@@ -212,6 +213,64 @@ fn offers_and_subscriptions(
     let (offers, subscriptions) = (result.offers.len(), result.subscriptions.len());
     plan.untouched += (offers - wanted.offers.len()) as u64;
     plan.untouched += (subscriptions - wanted.subscriptions.len()) as u64;
+}
+
+fn taxes(plan: &mut Plan, wanted: &TaxFacts, result: &mut TaxFacts, names: &Names) {
+    let (registrations, rates, overrides) =
+        (&mut result.registrations, &mut result.rates, &mut result.overrides);
+    plan.facts.tax = TaxFacts {
+        registrations: changed(
+            plan,
+            (&wanted.registrations, registrations),
+            |r| (r.organisation, r.country, r.validity.from()),
+            |r| {
+                let who = names.get(r.organisation);
+                (
+                    "tax registration",
+                    format!("{who} in {}, {}: {}", r.country, r.validity, r.vat_id),
+                )
+            },
+        ),
+        rates: changed(
+            plan,
+            (&wanted.rates, rates),
+            |r| (r.country, r.category.clone(), r.validity.from()),
+            |r| ("tax rate", format!("{} {}, {}: {} %", r.country, r.category, r.validity, r.rate)),
+        ),
+        overrides: changed(
+            plan,
+            (&wanted.overrides, overrides),
+            |o| (o.seller, o.buyer, o.validity.from()),
+            |o| {
+                let edge = format!("{} - {}", names.get(o.seller), names.get(o.buyer));
+                let what = format!("{edge}, {}: {} {} %", o.validity, o.category, o.rate);
+                ("tax override", format!("{what}, {}", o.reason))
+            },
+        ),
+    };
+}
+
+/// The facts that are new or other than those that are known, which take them in.
+fn changed<T: Clone + PartialEq, K: Ord>(
+    plan: &mut Plan,
+    (wanted, known): (&[T], &mut Vec<T>),
+    key: impl Fn(&T) -> K,
+    describe: impl Fn(&T) -> (&'static str, String),
+) -> Vec<T> {
+    let mut facts: BTreeMap<K, T> = known.drain(..).map(|fact| (key(&fact), fact)).collect();
+    let mut changed = Vec::new();
+    for fact in wanted {
+        let before = facts.insert(key(fact), fact.clone());
+        if before.as_ref() == Some(fact) {
+            continue;
+        }
+        let (kind, what) = describe(fact);
+        plan.add(before.is_none(), kind, what);
+        changed.push(fact.clone());
+    }
+    plan.untouched += (facts.len() - wanted.len()) as u64;
+    *known = facts.into_values().collect();
+    changed
 }
 
 fn rates(plan: &mut Plan, wanted: &[RateRow], known: &[RateRow]) {

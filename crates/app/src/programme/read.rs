@@ -1,5 +1,7 @@
 //! From the text of a programme file to a programme, with every fault named by its line.
 
+mod tax;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -244,6 +246,7 @@ impl<'a> Reader<'a> {
                 programme.subscriptions.insert(subscription.id, subscription);
             }
         }
+        programme.tax = self.taxes(file);
         let rates = file.exchange_rate.iter().filter_map(|entry| self.exchange_rate(entry));
         let rates = rates.collect();
         let lines = std::mem::take(&mut self.lines);
@@ -323,6 +326,8 @@ impl<'a> Reader<'a> {
         let price_book = self.parsed(&entry.price_book, "price_book");
         let rounding = self.or_else(entry.rounding.as_ref(), "rounding", Rounding::HalfEven);
         let exchange = self.exchange(entry);
+        let tax_rounding =
+            self.or_else(entry.tax_rounding.as_ref(), "tax_rounding", Rounding::HalfUp);
         let terms = entry.payment_terms_days.as_ref().map_or(30, |days| *days.get_ref());
         if !(0..=365).contains(&terms) {
             let line = entry.payment_terms_days.as_ref().map_or(0, |days| self.at(days));
@@ -338,6 +343,7 @@ impl<'a> Reader<'a> {
             price_book: price_book?,
             rounding: rounding?,
             exchange: exchange?,
+            tax_rounding: tax_rounding?,
             payment_terms_days: terms as u16,
         };
         let fields = [
@@ -492,10 +498,12 @@ impl<'a> Reader<'a> {
         let key = self.parsed::<Key>(&entry.key, "key");
         let family = self.parsed(&entry.family, "family");
         let price_sheet = self.parsed(&entry.price_sheet, "price_sheet");
+        let tax_category = self.tax_category(entry.tax_category.as_ref())?;
         let (key, family, price_sheet) = (key?, family?, price_sheet?);
         let fields = [("key", self.at(&entry.key))];
         self.remember(FactRef::Offer(key.clone()), spanned, &fields);
-        Some(Offer { key, name: entry.name.get_ref().clone(), family, price_sheet })
+        let name = entry.name.get_ref().clone();
+        Some(Offer { key, name, family, price_sheet, tax_category })
     }
 
     fn subscription(

@@ -9,4 +9,5 @@ mod imports;
 mod real_prices;
 mod rehearsed;
 mod restated;
+mod taxed;
 mod year;

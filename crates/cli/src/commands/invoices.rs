@@ -21,6 +21,8 @@ pub struct InvoiceJson {
     buyer: String,
     currency: String,
     net: String,
+    tax: String,
+    gross: String,
     lines: u64,
     rated_lines: u64,
     issue_date: String,
@@ -38,6 +40,8 @@ impl InvoiceJson {
             buyer: buyer.to_owned(),
             currency: row.net.currency().to_string(),
             net: row.net.digits(),
+            tax: row.tax.digits(),
+            gross: row.gross().map_or_else(|_| String::new(), kernel::Money::digits),
             lines: row.invoice_lines,
             rated_lines: row.rated_lines,
             issue_date: row.issue_on.to_string(),
@@ -81,6 +85,8 @@ pub fn rows(invoices: &[InvoiceJson]) -> String {
                 invoice.seller.clone(),
                 invoice.buyer.clone(),
                 invoice.net.clone(),
+                invoice.tax.clone(),
+                invoice.gross.clone(),
                 invoice.currency.clone(),
                 invoice.lines.to_string(),
                 invoice.issue_date.clone(),
@@ -89,9 +95,10 @@ pub fn rows(invoices: &[InvoiceJson]) -> String {
         })
         .collect();
     let headers = [
-        "number", "kind", "period", "seller", "buyer", "net", "currency", "lines", "issued", "due",
+        "number", "kind", "period", "seller", "buyer", "net", "tax", "gross", "currency", "lines",
+        "issued", "due",
     ];
-    table(&headers, &[5, 7], &rows)
+    table(&headers, &[5, 6, 7, 9], &rows)
 }
 
 async fn show(ctx: Ctx<'_>, args: &ShowInvoiceArgs, output: Output) -> Result<()> {
@@ -104,7 +111,8 @@ async fn show(ctx: Ctx<'_>, args: &ShowInvoiceArgs, output: Output) -> Result<()
 
 fn describe(invoice: &InvoiceDocument) -> String {
     let party = |party: &documents::invoice::PartyDocument| {
-        format!("{} ({}), {}, {}", party.name, party.key, party.country, party.tenant_id)
+        let vat_id = party.vat_id.as_ref().map_or_else(String::new, |id| format!(", VAT id {id}"));
+        format!("{} ({}), {}, {}{vat_id}", party.name, party.key, party.country, party.tenant_id)
     };
     let mut rows: Vec<Vec<String>> = invoice
         .by_category
@@ -126,6 +134,32 @@ fn describe(invoice: &InvoiceDocument) -> String {
         format!("Issued:  {}, due {}", invoice.issue_date, invoice.due_date),
         String::new(),
         table(&["category", "lines", &currency], &[1, 2], &rows),
+        String::new(),
+        taxes(invoice),
+        String::new(),
+        format!("To be paid: {} {}", invoice.gross, invoice.currency),
     ]
     .join("\n")
+}
+
+/// How each sum is taxed, and why.
+fn taxes(invoice: &InvoiceDocument) -> String {
+    let rows: Vec<Vec<String>> = invoice
+        .taxes
+        .iter()
+        .map(|tax| {
+            let reason = tax.reason.clone().unwrap_or_default();
+            let code = tax.exemption_code.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
+            vec![
+                tax.category.clone(),
+                format!("{} %", tax.rate),
+                tax.taxable.clone(),
+                tax.tax.clone(),
+                tax.rule.clone(),
+                format!("{reason}{code}"),
+            ]
+        })
+        .collect();
+    let on = format!("tax of {}", invoice.tax_point_date);
+    table(&[&on, "rate", "taxable", "tax", "rule", "reason"], &[1, 2, 3], &rows)
 }

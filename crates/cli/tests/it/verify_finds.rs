@@ -11,15 +11,16 @@ use testkit::{Cells, World, contents, fixtures};
 use verify::{Report, verify};
 
 /// An export with everything that a folder can have: four edges, three currencies, tiers, a price
-/// that changes, averages, residues, negative usage, a text with a comma; and two adjustments, with
-/// late usage, corrections, prices that move and a credit note.
+/// that changes, averages, residues, negative usage, taxes, a text with a comma; and three adjustments, with
+/// late usage, corrections, prices that move and a credit note, and one with restated prices.
 fn export() -> (World, PathBuf) {
     let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
     let programme = format!(
         "{}\n[[subscription]]\nid = \"11111111-2222-4333-8444-666666666666\"\n\
          name = \"Dhow, spare\"\noffer = \"plan\"\npath = [\"cloud\", \"tokyo\", \"gulf\", \
-         \"souk\", \"dhow\"]\nfrom = 2026-01-01\nuntil = 2026-06-01\n",
-        fixtures::FOUR_DEEP
+         \"souk\", \"dhow\"]\nfrom = 2026-01-01\nuntil = 2026-06-01\n{}",
+        fixtures::FOUR_DEEP,
+        taxes()
     );
     world.apply(&programme).unwrap();
     for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
@@ -73,9 +74,34 @@ fn export() -> (World, PathBuf) {
         [("h1", "f1", "m2", 5, "20"), ("h2", "", "m3", 3, "-12.5"), ("h3", "g1", storage, 12, "0")];
     world.usage("late-2.csv", late(&second)).unwrap();
     world.adjust("2026-01", 1).unwrap();
+    // The cloud and the first partner bill the storage cheaper afterwards; below them it stays.
+    world.go_to("2026-02-25T09:00:00Z").unwrap();
+    let cheaper = fixtures::FOUR_DEEP_PRICES[1].replace("0.12", "0.11");
+    world.restate_prices("list", "cheaper.json", &cheaper).unwrap();
+    world.accept("2026-01", ("cloud", None), None).unwrap();
+    world.accept("2026-01", ("tokyo", None), None).unwrap();
+    world.adjust("2026-01", 1).unwrap();
     let folder = world.export("2026-01", "out", Format::Csv).unwrap();
     assert!(verify(&folder, 1).passes(), "{:#?}", verify(&folder, 1).faults);
     (world, folder)
+}
+
+/// An edge without tax, an export, and two that are taxed at home.
+fn taxes() -> String {
+    let registered = |organisation: &str, vat_id: &str| {
+        format!(
+            "\n[[tax_registration]]\norganisation = \"{organisation}\"\ncountry = \"{}\"\n\
+             vat_id = \"{vat_id}\"\nfrom = 2020-01-01\n",
+            &vat_id[..2]
+        )
+    };
+    [
+        registered("tokyo", "JP7000012050002"),
+        registered("gulf", "KW1234567"),
+        registered("souk", "KW7654321"),
+        "\n[[tax_rate]]\ncountry = \"KW\"\nrate = \"5\"\nfrom = 2025-01-01\n".to_owned(),
+    ]
+    .concat()
 }
 
 /// Makes the certificate fit whatever lies in the folder now.
@@ -260,10 +286,19 @@ fn every_changed_field_of_a_document_is_found() {
             std::fs::write(folder.join("certificate.json"), &certificate).unwrap();
         }
     }
-    // What stands nowhere else: the names of the programme and of the provider.
+    // What stands nowhere else: the names of the programme and of the provider, and the VAT id of
+    // the one that buys from it.
     survived.retain(|line| {
-        let provider = ["\"name\": \"Cloud Inc.\"", "\"country\": \"US\"", "\"programme\""];
-        !provider.iter().any(|field| line.contains(field))
+        let provider = [
+            "\"name\": \"Cloud Inc.\"",
+            "\"country\": \"US\"",
+            "\"programme\"",
+            "\"vat_id\": \"JP7000012050002\"",
+        ];
+        // Restated prices have an invoice on their own edge alone, which alone names its buyer.
+        let alone = line.starts_with("2026-01/adjustment-3/tokyo/gulf/invoice.json")
+            && ["\"country\": \"KW\"", "\"vat_id\""].iter().any(|field| line.contains(field));
+        !alone && !provider.iter().any(|field| line.contains(field))
     });
     assert!(survived.is_empty(), "{survived:#?}");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use kernel::{Month, OrganisationId, Percent};
 
-use super::{FactRef, Finding, Programme};
+use super::{FactRef, Finding, Programme, check_tax};
 use crate::{
     Derivation, EDGES_MAX, Organisation, PriceBook, PriceRule, Selector, Subscription,
     TradeAgreement, Validity,
@@ -26,6 +26,7 @@ pub(super) fn check(programme: &Programme) -> Vec<Finding> {
     for subscription in programme.subscriptions.values() {
         checks.subscription(subscription);
     }
+    checks.findings.extend(check_tax::check(programme));
     checks.findings
 }
 

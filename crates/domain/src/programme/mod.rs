@@ -1,13 +1,16 @@
 //! Everything that is agreed: who trades with whom, on which terms, what is sold through whom.
 
 mod check;
+mod check_tax;
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use kernel::{Key, OrganisationId, SubscriptionId, Zone};
+use kernel::{Country, Key, OrganisationId, SubscriptionId, Zone};
 
-use crate::{Offer, Organisation, PriceBook, Relationship, Selector, Subscription, TradeAgreement};
+use crate::{
+    Offer, Organisation, PriceBook, Relationship, Selector, Subscription, TaxFacts, TradeAgreement,
+};
 
 /// A whole programme, as it is known at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Programme {
     pub offers: BTreeMap<Key, Offer>,
     /// What has been bought.
     pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// What is known about taxes.
+    pub tax: TaxFacts,
 }
 
 /// Which fact of a programme is meant.
@@ -47,6 +52,12 @@ pub enum FactRef {
     Offer(Key),
     /// A subscription.
     Subscription(SubscriptionId),
+    /// A tax registration, by organisation, country and first day.
+    TaxRegistration(OrganisationId, Country, Date),
+    /// A tax rate, by country, tax category and first day.
+    TaxRate(Country, Key, Date),
+    /// A tax override, by seller, buyer and first day.
+    TaxOverride(OrganisationId, OrganisationId, Date),
 }
 
 /// Something in a programme that does not hold together.
@@ -72,6 +83,7 @@ impl Programme {
             price_books: BTreeMap::new(),
             offers: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            tax: TaxFacts::default(),
         }
     }
 
@@ -106,6 +118,15 @@ impl Programme {
             }
             FactRef::Offer(key) => format!("offer {key}"),
             FactRef::Subscription(id) => format!("subscription {id}"),
+            FactRef::TaxRegistration(id, country, from) => {
+                format!("the tax registration of {} in {country} from {from}", name(id))
+            }
+            FactRef::TaxRate(country, category, from) => {
+                format!("the tax rate of {country} for {category} from {from}")
+            }
+            FactRef::TaxOverride(seller, buyer, from) => {
+                format!("the tax override of {} and {} from {from}", name(seller), name(buyer))
+            }
         }
     }
 

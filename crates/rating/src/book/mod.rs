@@ -223,6 +223,11 @@ impl RateBook {
         (edge.get() < self.billed && beside < self.edges.len()).then_some(EdgeIndex(beside as u32))
     }
 
+    /// The positions of all edges.
+    pub fn edge_indices(&self) -> impl Iterator<Item = EdgeIndex> + use<> {
+        (0..self.edges.len() as u32).map(EdgeIndex)
+    }
+
     /// The edges that are billed, in the order of their positions.
     pub fn billed_edges(&self) -> impl Iterator<Item = EdgeIndex> + use<> {
         (0..self.billed as u32).map(EdgeIndex)

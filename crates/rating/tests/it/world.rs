@@ -12,7 +12,9 @@ use domain::{
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
-use kernel::{ExchangeRate, Key, MeterId, OrganisationId, Quantity, Result, SubscriptionId, Zone};
+use kernel::{
+    ExchangeRate, Key, MeterId, OrganisationId, Quantity, Result, Rounding, SubscriptionId, Zone,
+};
 use rating::{Facts, Group, LineExtents, LineNames, Output, RateBook, Rater, Unpriced, columns};
 
 pub(crate) const MONTH: &str = "2026-10";
@@ -98,6 +100,7 @@ impl World {
             name: "Plan".into(),
             family: OfferFamily::Plan,
             price_sheet: key("list"),
+            tax_category: "standard".parse().unwrap(),
         };
         programme.offers.insert(offer.key.clone(), offer);
         let sheet =
@@ -178,12 +181,13 @@ impl World {
             validity: from("2026-01-01"),
             currency: currency.parse().unwrap(),
             price_book: book,
-            rounding: kernel::Rounding::HalfEven,
+            rounding: Rounding::HalfEven,
             exchange: ExchangePolicy {
                 source: RateSource::Programme,
                 fixing: Fixing::PeriodStart,
                 restated: false,
             },
+            tax_rounding: Rounding::HalfUp,
             payment_terms_days: 30,
         });
         self

@@ -52,6 +52,7 @@ async fn a_close_is_frozen_step_by_step() {
         buyer: OrganisationId::derived("buyer"),
         due_on: date(2026, 12, 2),
         net: money(12_345),
+        tax: money(3_086),
         invoice_lines: 3,
         rated_lines: 30,
     };
@@ -68,8 +69,8 @@ async fn a_close_is_frozen_step_by_step() {
     tx.issue(&close(), &[(invoice.clone(), "NS0001".into())], &postings).await.unwrap();
     let frozen = tx.invoices().await.unwrap().remove(0);
     assert_eq!(
-        (frozen.number.as_str(), frozen.net, frozen.rated_lines),
-        ("NS0001", money(12_345), 30)
+        (frozen.number.as_str(), frozen.net, frozen.tax, frozen.rated_lines),
+        ("NS0001", money(12_345), money(3_086), 30)
     );
     assert_eq!(tx.postings(close().month).await.unwrap(), postings);
     let document = DocumentRow {

@@ -1,7 +1,7 @@
 use domain::{
     Derivation, Entitlement, ExchangePolicy, Fixing, NumberSeries, Offer, OfferFamily,
-    Organisation, PriceRule, RateSource, Relationship, Role, Selector, Subscription, Tier, Tiers,
-    TradeAgreement, Validity,
+    Organisation, PriceRule, RateSource, Relationship, Role, Selector, Subscription, TaxCategory,
+    TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::date;
 use kernel::{EntitlementId, Key, OrganisationId, Rounding, SubscriptionId, Zone};
@@ -60,6 +60,7 @@ fn everything() -> ProgrammeChanges {
                 fixing: Fixing::BeforePeriod,
                 restated: false,
             },
+            tax_rounding: Rounding::HalfUp,
             payment_terms_days: 45,
         }],
         price_books: vec![(key("book"), seller)],
@@ -89,6 +90,7 @@ fn everything() -> ProgrammeChanges {
             name: "Plan".into(),
             family: OfferFamily::Plan,
             price_sheet: key("list"),
+            tax_category: "standard".parse().unwrap(),
         }],
         subscriptions: vec![Subscription {
             id: SubscriptionId::derived("s"),
@@ -98,6 +100,30 @@ fn everything() -> ProgrammeChanges {
             validity: from_january(),
             entitlements: vec![Entitlement { id: EntitlementId::derived("e"), name: "E".into() }],
         }],
+        tax: TaxFacts {
+            registrations: vec![TaxRegistration {
+                organisation: seller,
+                country: "NO".parse().unwrap(),
+                validity: from_january(),
+                vat_id: "NO123456785MVA".into(),
+                checked: Some((date(2026, 1, 2), "register".into())),
+            }],
+            rates: vec![TaxRate {
+                country: "NO".parse().unwrap(),
+                category: key("standard"),
+                validity: from_january(),
+                rate: "25".parse().unwrap(),
+                exemption: None,
+            }],
+            overrides: vec![TaxOverride {
+                seller,
+                buyer,
+                validity: Validity::new(date(2026, 3, 1), Some(date(2026, 4, 1))).unwrap(),
+                category: TaxCategory::E,
+                rate: "0".parse().unwrap(),
+                reason: "embassy".into(),
+            }],
+        },
     }
 }
 
@@ -123,6 +149,7 @@ async fn every_fact_comes_back_as_it_was() {
     assert_eq!(book.rules.len(), 3);
     assert_eq!(programme.offers[&key("plan")], facts.offers[0]);
     assert_eq!(programme.subscriptions[&SubscriptionId::derived("s")], facts.subscriptions[0]);
+    assert_eq!(programme.tax, facts.tax);
 }
 
 #[tokio::test]
