@@ -330,47 +330,45 @@ impl Programme {
     }
 }
 
-/// The member states of the European Union with their first day, and their last where they left.
-/// Before 1993 there was no tax on acquisitions between them.
-const MEMBERS: [(&str, i16, Option<(i16, i8)>); 28] = [
-    ("AT", 1995, None),
-    ("BE", 1993, None),
-    ("BG", 2007, None),
-    ("CY", 2004, None),
-    ("CZ", 2004, None),
-    ("DE", 1993, None),
-    ("DK", 1993, None),
-    ("EE", 2004, None),
-    ("ES", 1993, None),
-    ("FI", 1995, None),
-    ("FR", 1993, None),
-    ("GB", 1993, Some((2021, 1))),
-    ("GR", 1993, None),
-    ("HR", 2013, None),
-    ("HU", 2004, None),
-    ("IE", 1993, None),
-    ("IT", 1993, None),
-    ("LT", 2004, None),
-    ("LU", 1993, None),
-    ("LV", 2004, None),
-    ("MT", 2004, None),
-    ("NL", 1993, None),
-    ("PL", 2004, None),
-    ("PT", 1993, None),
-    ("RO", 2007, None),
-    ("SE", 1995, None),
-    ("SI", 2004, None),
-    ("SK", 2004, None),
+/// The member states of the European Union: the year since which they are, or 1993, before which
+/// there was no common rule, and the year from which they are no longer.
+const MEMBERS: [(&str, i16, i16); 28] = [
+    ("AT", 1995, i16::MAX),
+    ("BE", 1993, i16::MAX),
+    ("BG", 2007, i16::MAX),
+    ("CY", 2004, i16::MAX),
+    ("CZ", 2004, i16::MAX),
+    ("DE", 1993, i16::MAX),
+    ("DK", 1993, i16::MAX),
+    ("EE", 2004, i16::MAX),
+    ("ES", 1993, i16::MAX),
+    ("FI", 1995, i16::MAX),
+    ("FR", 1993, i16::MAX),
+    ("GB", 1993, 2021),
+    ("GR", 1993, i16::MAX),
+    ("HR", 2013, i16::MAX),
+    ("HU", 2004, i16::MAX),
+    ("IE", 1993, i16::MAX),
+    ("IT", 1993, i16::MAX),
+    ("LT", 2004, i16::MAX),
+    ("LU", 1993, i16::MAX),
+    ("LV", 2004, i16::MAX),
+    ("MT", 2004, i16::MAX),
+    ("NL", 1993, i16::MAX),
+    ("PL", 2004, i16::MAX),
+    ("PT", 1993, i16::MAX),
+    ("RO", 2007, i16::MAX),
+    ("SE", 1995, i16::MAX),
+    ("SI", 2004, i16::MAX),
+    ("SK", 2004, i16::MAX),
 ];
 
 /// Whether a country belongs to the European Union's VAT area on a day. The United Kingdom did
 /// until the end of 2020.
 pub fn is_in_union(country: Country, on: Date) -> bool {
-    MEMBERS.iter().any(|(code, since, left)| {
-        *code == country.code()
-            && *since <= on.year()
-            && left.is_none_or(|(year, month)| (on.year(), on.month()) < (year, month))
-    })
+    MEMBERS
+        .iter()
+        .any(|(code, since, left)| *code == country.code() && (*since..*left).contains(&on.year()))
 }
 
 /// What is wrong with a VAT id of a country; nothing where it may be one. Its letters are those of

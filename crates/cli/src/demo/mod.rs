@@ -54,6 +54,7 @@ struct EdgeJson {
     lines: u64,
     rated_lines: u64,
     net: String,
+    gross: String,
     bought: Vec<AmountJson>,
     margin: Option<String>,
     invoice: String,
@@ -221,6 +222,7 @@ fn rows(rated: &Rated, exported: &Exported) -> Result<Vec<EdgeJson>> {
             lines: edge.invoice.invoice_lines,
             rated_lines: edge.invoice.rated_lines,
             net: edge.invoice.net.digits(),
+            gross: edge.invoice.gross()?.digits(),
             bought: total.bought.iter().map(AmountJson::of).collect(),
             margin: total.margin.map(Money::digits),
             invoice: edge.invoice.number.clone(),
@@ -231,7 +233,8 @@ fn rows(rated: &Rated, exported: &Exported) -> Result<Vec<EdgeJson>> {
 }
 
 fn summary(json: &DemoJson, rated: &Rated, late: &Differences, verified: &str) -> String {
-    let headers = ["seller", "buyer", "bought for", "sold for", "margin", "invoice", "documents"];
+    let headers =
+        ["seller", "buyer", "bought for", "sold for", "margin", "with tax", "invoice", "documents"];
     let rows: Vec<Vec<String>> = json
         .edges
         .iter()
@@ -245,6 +248,7 @@ fn summary(json: &DemoJson, rated: &Rated, late: &Differences, verified: &str) -
                 amounts(&total.bought),
                 total.net.to_string(),
                 margin,
+                edge.gross.clone(),
                 edge.invoice.clone(),
                 documents,
             ]
@@ -253,7 +257,7 @@ fn summary(json: &DemoJson, rated: &Rated, late: &Differences, verified: &str) -
     let verdict: Vec<&str> = verified.lines().skip_while(|line| !line.is_empty()).collect();
     format!(
         "\n{}\n\nThe late record and the correction came to:\n\n{}\n{}",
-        table(&headers, &[2, 3, 4], &rows),
+        table(&headers, &[2, 3, 4, 5], &rows),
         edges(&late.edges),
         verdict.join("\n")
     )
