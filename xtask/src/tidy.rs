@@ -9,6 +9,7 @@ use std::path::Path;
 const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("verify", &[]),
+    ("desk", &[]),
     ("domain", &["kernel"]),
     ("lake", &["kernel"]),
     ("rating", &["kernel", "domain"]),
@@ -18,7 +19,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &["kernel", "domain", "rating", "store", "lake", "documents", "app"]),
     (
         "cli",
-        &["kernel", "domain", "rating", "store", "lake", "documents", "app", "verify", "testkit"],
+        &[
+            "kernel",
+            "domain",
+            "rating",
+            "store",
+            "lake",
+            "documents",
+            "app",
+            "verify",
+            "desk",
+            "testkit",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -102,6 +102,15 @@ pub enum Command {
     #[command(after_help = "Exits with 1 and names file and line where something does not tie \
         out.\n\nExample:\n  skyhandel verify october")]
     Verify(VerifyArgs),
+    /// Compare billing files, each with the next: daily rated usage, reconciliation, invoice.
+    ///
+    /// Lists every difference by its cause, with parts that add up to the whole. Works offline on
+    /// any files with the documented columns, in any order and spelling: CSV, JSON lines, gzip.
+    #[command(
+        after_help = "Exits with 1 where more than rounding differs.\n\nExample:\n  skyhandel \
+        reconcile daily.csv.gz reconciliation.csv invoice.json"
+    )]
+    Reconcile(ReconcileArgs),
     /// Explain an invoice line: usage, tier, price entry, rules, exchange rate, rounding.
     #[command(after_help = "Example:\n  skyhandel explain INV-000001/12\n  skyhandel explain \
         2fdcb8a5-5b9c-5c10-8b2e-1f6f3f5f2c11 --json")]
@@ -375,6 +384,14 @@ pub struct VerifyArgs {
     /// How many workers; one a core if left out.
     #[arg(long)]
     pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// The files: daily rated usage or reconciliation files, and behind the lines of an invoice its
+    /// JSON document.
+    #[arg(required = true, num_args = 2..=8)]
+    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

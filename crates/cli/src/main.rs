@@ -62,6 +62,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             let workers = args.workers.unwrap_or_else(app::workers);
             return commands::verify::run(&args.folder, workers, output);
         }
+        Command::Reconcile(args) => return commands::reconcile::run(args, output),
         Command::Init => Installation::init(data).await?,
         _ => Installation::open(data).await?,
     };
@@ -93,6 +94,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         | Command::Demo(_)
         | Command::Schema { .. }
         | Command::Completions { .. }
+        | Command::Reconcile(_)
         | Command::Verify(_) => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ pub mod export;
 pub mod imports;
 pub mod invoices;
 pub mod rate;
+pub mod reconcile;
 pub mod rehearse;
 pub mod restate;
 pub mod verify;

@@ -100,30 +100,34 @@ fn everything() -> ProgrammeChanges {
             validity: from_january(),
             entitlements: vec![Entitlement { id: EntitlementId::derived("e"), name: "E".into() }],
         }],
-        tax: TaxFacts {
-            registrations: vec![TaxRegistration {
-                organisation: seller,
-                country: "NO".parse().unwrap(),
-                validity: from_january(),
-                vat_id: "NO123456785MVA".into(),
-                checked: Some((date(2026, 1, 2), "register".into())),
-            }],
-            rates: vec![TaxRate {
-                country: "NO".parse().unwrap(),
-                category: key("standard"),
-                validity: from_january(),
-                rate: "25".parse().unwrap(),
-                exemption: None,
-            }],
-            overrides: vec![TaxOverride {
-                seller,
-                buyer,
-                validity: Validity::new(date(2026, 3, 1), Some(date(2026, 4, 1))).unwrap(),
-                category: TaxCategory::E,
-                rate: "0".parse().unwrap(),
-                reason: "embassy".into(),
-            }],
-        },
+        tax: taxes(seller, buyer),
+    }
+}
+
+fn taxes(seller: OrganisationId, buyer: OrganisationId) -> TaxFacts {
+    TaxFacts {
+        registrations: vec![TaxRegistration {
+            organisation: seller,
+            country: "NO".parse().unwrap(),
+            validity: from_january(),
+            vat_id: "NO123456785MVA".into(),
+            checked: Some((date(2026, 1, 2), "register".into())),
+        }],
+        rates: vec![TaxRate {
+            country: "NO".parse().unwrap(),
+            category: key("standard"),
+            validity: from_january(),
+            rate: "25".parse().unwrap(),
+            exemption: None,
+        }],
+        overrides: vec![TaxOverride {
+            seller,
+            buyer,
+            validity: Validity::new(date(2026, 3, 1), Some(date(2026, 4, 1))).unwrap(),
+            category: TaxCategory::E,
+            rate: "0".parse().unwrap(),
+            reason: "embassy".into(),
+        }],
     }
 }
 

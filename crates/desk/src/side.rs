@@ -1,0 +1,494 @@
+//! One file, added up: what each subscription's product or meter comes to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use bigdecimal::{BigDecimal, One, Zero};
+use jiff::civil::Date;
+
+use crate::columns::{Columns, Field, name};
+use crate::read::rows;
+use crate::value::{DecimalMark, day, number};
+use crate::{Kind, Refused};
+
+/// The columns that hold numbers.
+pub(crate) const NUMBERS: [Field; 12] = [
+    Field::UnitPrice,
+    Field::EffectiveUnitPrice,
+    Field::Quantity,
+    Field::BillableQuantity,
+    Field::BillingAmount,
+    Field::Subtotal,
+    Field::PricingAmount,
+    Field::Rate,
+    Field::Credit,
+    Field::CreditRate,
+    Field::TaxTotal,
+    Field::Total,
+];
+
+/// How many subscriptions' products a file may have.
+const ITEMS_MAX: usize = 20_000_000;
+
+/// By what two files know what a row is about, most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Identity {
+    /// Meter id.
+    Meter,
+    /// Product, SKU and availability.
+    Availability,
+    /// Product and SKU.
+    Sku,
+    /// Product name, meter name, region and unit, as one text.
+    Description,
+}
+
+impl Identity {
+    pub const ALL: [Self; 4] = [Self::Meter, Self::Availability, Self::Sku, Self::Description];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meter => "MeterId",
+            Self::Availability => "ProductId, SkuId and AvailabilityId",
+            Self::Sku => "ProductId and SkuId",
+            Self::Description => "MeterDescription",
+        }
+    }
+}
+
+/// What a row is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub currency: String,
+    pub subscription: String,
+    pub item: String,
+}
+
+/// The rows of one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub customer: String,
+    pub name: String,
+    pub rows: u64,
+    pub first_line: u64,
+    /// What is billed, in the billing currency.
+    pub amount: BigDecimal,
+    pub quantity: BigDecimal,
+    /// Before the exchange.
+    pub pricing: BigDecimal,
+    /// Before credits: quantity times list price; none where no list price is stated.
+    pub list: Option<BigDecimal>,
+    /// By rate and its day: what was exchanged by it.
+    pub rates: BTreeMap<(BigDecimal, Option<Date>), BigDecimal>,
+    /// Whether rows have a partner earned credit.
+    pub credited: bool,
+    /// Rows that stand in the file more than once: how many, their quantity and amount.
+    pub doubled: (u64, BigDecimal, BigDecimal),
+    /// By day of use: quantity and amount.
+    pub days: BTreeMap<Date, (BigDecimal, BigDecimal)>,
+    /// What kinds of charges the rows are.
+    pub charges: BTreeSet<String>,
+    /// Whether rows name the reason of a credit.
+    pub is_credit: bool,
+}
+
+/// A file, added up.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub file: String,
+    pub kind: Kind,
+    pub rows: u64,
+    pub items: HashMap<Key, Item>,
+    /// The first and the last day that the file bills.
+    pub period: Option<(Date, Date)>,
+    /// The most decimals of an amount.
+    pub decimals: i64,
+    /// The tax of all rows, by currency.
+    pub taxes: BTreeMap<String, BigDecimal>,
+    /// What a row of totals at the end says, where there is one.
+    pub total_row: Option<(u64, BigDecimal)>,
+    /// Remarks for whoever reads the answer.
+    pub notes: Vec<String>,
+}
+
+/// Which columns a file must have, and what it then is.
+fn kind_of(columns: &Columns) -> Result<Kind, String> {
+    let need = |field: Field| {
+        if columns.has(field) {
+            return Ok(());
+        }
+        let names = crate::columns::NAMES.iter().find(|(known, _)| *known == field);
+        let names = names.map_or_else(String::new, |(_, names)| names.join(", "));
+        Err(format!("has no column {}; it may be called {names}", name(field)))
+    };
+    need(Field::Subscription)?;
+    need(Field::BillingCurrency)?;
+    let kind = if columns.has(Field::UsageDate) && columns.has(Field::BillingAmount) {
+        Kind::Daily
+    } else if columns.has(Field::Subtotal) {
+        Kind::Reconciliation
+    } else {
+        return Err(
+            "is neither a daily rated usage file (UsageDate and BillingPreTaxTotal) nor a \
+                    reconciliation file (Subtotal, or PretaxCharges of the legacy file)"
+                .to_owned(),
+        );
+    };
+    if !columns.has(Field::Quantity) && !columns.has(Field::BillableQuantity) {
+        need(Field::Quantity)?;
+    }
+    Ok(kind)
+}
+
+/// Reads a file twice: once to see by what its rows can be told apart, once to add them up.
+pub(crate) fn identities(path: &Path) -> Result<Vec<Identity>, Refused> {
+    let mut found = [true; Identity::ALL.len()];
+    let mut columns = Columns::default();
+    let known = std::cell::RefCell::new(&mut columns);
+    rows(
+        path,
+        |form| {
+            kind_of(&form.columns)?;
+            **known.borrow_mut() = form.columns.clone();
+            Ok(())
+        },
+        |_, row| {
+            let known = known.borrow();
+            if cell(&known, row, Field::Subscription).is_empty() {
+                return Ok(());
+            }
+            for (at, identity) in Identity::ALL.into_iter().enumerate() {
+                found[at] &= item_of(&known, row, identity).is_some();
+            }
+            Ok(())
+        },
+    )?;
+    Ok(Identity::ALL.into_iter().zip(found).filter(|(_, has)| *has).map(|(id, _)| id).collect())
+}
+
+fn cell<'r>(columns: &Columns, row: &[&'r str], field: Field) -> &'r str {
+    columns.at(field).and_then(|at| row.get(at)).map_or("", |cell| cell.trim())
+}
+
+/// What a row is about, by an identity; none where cells are empty.
+fn item_of(columns: &Columns, row: &[&str], identity: Identity) -> Option<String> {
+    let cells = |fields: &[Field]| -> Option<String> {
+        let texts: Vec<&str> = fields.iter().map(|field| cell(columns, row, *field)).collect();
+        let full = texts.iter().all(|text| !text.is_empty());
+        full.then(|| texts.join("/").to_lowercase())
+    };
+    match identity {
+        Identity::Meter => cells(&[Field::Meter]),
+        Identity::Availability => cells(&[Field::Product, Field::Sku, Field::Availability]),
+        Identity::Sku => cells(&[Field::Product, Field::Sku]),
+        Identity::Description => {
+            let text = description(columns, row);
+            (!text.is_empty()).then(|| text.to_lowercase())
+        }
+    }
+}
+
+/// What a row is about in words: as it states it, or made of its parts in the same way.
+fn description(columns: &Columns, row: &[&str]) -> String {
+    let stated = cell(columns, row, Field::Description);
+    if !stated.is_empty() {
+        return stated.to_owned();
+    }
+    let parts = [Field::ProductName, Field::MeterName, Field::Region];
+    let parts: Vec<&str> = parts
+        .iter()
+        .map(|field| cell(columns, row, *field))
+        .filter(|text| !text.is_empty())
+        .collect();
+    match (parts.is_empty(), cell(columns, row, Field::Unit)) {
+        (true, _) => String::new(),
+        (false, "") => parts.join(" - "),
+        (false, unit) => format!("{} ({unit})", parts.join(" - ")),
+    }
+}
+
+impl Side {
+    /// Adds a file up, its rows told apart by an identity.
+    pub fn load(path: &Path, identity: Identity) -> Result<Self, Refused> {
+        let mut reader = Reader {
+            side: Self {
+                file: path.display().to_string(),
+                kind: Kind::Daily,
+                rows: 0,
+                items: HashMap::new(),
+                period: None,
+                decimals: 0,
+                taxes: BTreeMap::new(),
+                total_row: None,
+                notes: Vec::new(),
+            },
+            identity,
+            columns: Columns::default(),
+            mark: DecimalMark::Point,
+            hasher: [RandomState::new(), RandomState::new()],
+            seen: HashMap::new(),
+        };
+        let shared = std::cell::RefCell::new(&mut reader);
+        rows(
+            path,
+            |form| {
+                let mut reader = shared.borrow_mut();
+                reader.side.kind = kind_of(&form.columns)?;
+                reader.columns = form.columns.clone();
+                reader.mark = form.mark;
+                Ok(())
+            },
+            |line, row| shared.borrow_mut().row(line, row),
+        )?;
+        drop(shared);
+        if reader.side.rows == 0 {
+            let reason = "has no rows".to_owned();
+            return Err(Refused { file: reader.side.file, line: None, reason });
+        }
+        Ok(reader.side)
+    }
+
+    /// What the whole file comes to in a currency.
+    pub fn sum(&self, currency: &str) -> BigDecimal {
+        let items = self.items.iter().filter(|(key, _)| key.currency == currency);
+        items.map(|(_, item)| &item.amount).sum()
+    }
+
+    /// The tax of the whole file in a currency.
+    pub fn tax(&self, currency: &str) -> BigDecimal {
+        self.taxes.get(currency).cloned().unwrap_or_default()
+    }
+
+    /// The currencies of the file.
+    pub fn currencies(&self) -> BTreeSet<&str> {
+        self.items.keys().map(|key| key.currency.as_str()).collect()
+    }
+
+    /// Whether some row is of a subscription.
+    pub fn subscriptions(&self) -> BTreeSet<&str> {
+        self.items.keys().map(|key| key.subscription.as_str()).collect()
+    }
+}
+
+struct Reader {
+    side: Side,
+    identity: Identity,
+    columns: Columns,
+    mark: DecimalMark,
+    hasher: [RandomState; 2],
+    /// How often each row of a daily file has been seen, by its hash.
+    seen: HashMap<[u64; 2], u32>,
+}
+
+impl Reader {
+    fn number(&self, row: &[&str], field: Field) -> Result<Option<BigDecimal>, String> {
+        let text = cell(&self.columns, row, field);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let read = number(text, self.mark);
+        read.map(Some).ok_or_else(|| format!("{} is {text:?}: not a number", name(field)))
+    }
+
+    fn day(&self, row: &[&str], field: Field) -> Result<Option<Date>, String> {
+        let text = cell(&self.columns, row, field);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        day(text).map(Some).ok_or_else(|| {
+            format!("{} is {text:?}: not a day; write it like 2026-10-01", name(field))
+        })
+    }
+
+    fn row(&mut self, line: u64, row: &[&str]) -> Result<(), String> {
+        let amount_field = match self.side.kind {
+            Kind::Daily => Field::BillingAmount,
+            Kind::Reconciliation => Field::Subtotal,
+        };
+        let amount = self.number(row, amount_field)?;
+        let text = |field| cell(&self.columns, row, field);
+        if text(Field::Subscription).is_empty() {
+            return self.total_row(line, row, amount);
+        }
+        if let Some((total, _)) = &self.side.total_row {
+            return Err(format!("follows the row of totals at line {total}"));
+        }
+        let amount = amount.ok_or_else(|| format!("{} is empty", name(amount_field)))?;
+        let currency = text(Field::BillingCurrency).to_uppercase();
+        if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_alphabetic()) {
+            return Err(format!(
+                "{} is {currency:?}: not a currency",
+                name(Field::BillingCurrency)
+            ));
+        }
+        let key = Key {
+            currency,
+            subscription: text(Field::Subscription).to_lowercase(),
+            item: item_of(&self.columns, row, self.identity).unwrap_or_default(),
+        };
+        let facts = self.facts(row, amount)?;
+        if let Some(tax) = self.number(row, Field::TaxTotal)? {
+            *self.side.taxes.entry(key.currency.clone()).or_default() += tax;
+        }
+        self.side.rows += 1;
+        self.side.decimals = self.side.decimals.max(facts.amount.fractional_digit_count());
+        for day in [facts.start, facts.end].into_iter().flatten() {
+            let (first, last) = self.side.period.unwrap_or((day, day));
+            self.side.period = Some((first.min(day), last.max(day)));
+        }
+        let customer = match text(Field::CustomerName) {
+            "" => text(Field::Customer).to_owned(),
+            name => name.to_owned(),
+        };
+        let doubled = self.is_doubled(row);
+        if self.side.items.len() == ITEMS_MAX && !self.side.items.contains_key(&key) {
+            return Err(format!("is one of more than {ITEMS_MAX} items; split the file"));
+        }
+        let columns = &self.columns;
+        let new = || Item::new(line, customer, description(columns, row));
+        let item = self.side.items.entry(key).or_insert_with(new);
+        item.add(facts, doubled, cell(columns, row, Field::ChargeType));
+        Ok(())
+    }
+
+    /// Whether the same row has been seen: one of usage says the same again, one of an invoice has
+    /// the same reference.
+    fn is_doubled(&mut self, row: &[&str]) -> bool {
+        let hash = [self.hasher[0].hash_one(row), self.hasher[1].hash_one(row)];
+        let seen = self.seen.entry(hash).or_default();
+        *seen += 1;
+        *seen > 1
+    }
+
+    fn facts(&self, row: &[&str], amount: BigDecimal) -> Result<Facts, String> {
+        let quantity = match self.number(row, Field::BillableQuantity)? {
+            Some(quantity) => Some(quantity),
+            None => self.number(row, Field::Quantity)?,
+        };
+        let quantity = quantity.ok_or_else(|| format!("{} is empty", name(Field::Quantity)))?;
+        let rate = self.number(row, Field::Rate)?.filter(|rate| !rate.is_zero());
+        let rate = rate.unwrap_or_else(BigDecimal::one);
+        let effective = self.number(row, Field::EffectiveUnitPrice)?;
+        let pricing = match (self.number(row, Field::PricingAmount)?, &effective) {
+            (Some(pricing), _) => pricing,
+            (None, Some(effective)) => effective * &quantity,
+            (None, None) => amount.clone(),
+        };
+        let list = self.number(row, Field::UnitPrice)?.map(|price| price * &quantity);
+        let credit = match self.number(row, Field::Credit)? {
+            Some(credit) => Some(credit),
+            None => self.number(row, Field::CreditRate)?,
+        };
+        let adjusted = cell(&self.columns, row, Field::PriceAdjustment).to_lowercase();
+        let credited = credit.is_some_and(|credit| !credit.is_zero())
+            || adjusted.contains("partner earned credit");
+        let usage = self.day(row, Field::UsageDate)?;
+        Ok(Facts {
+            amount,
+            quantity,
+            pricing,
+            list,
+            rate: (rate, self.day(row, Field::RateDate)?),
+            credited,
+            usage,
+            start: self.day(row, Field::ChargeStart)?,
+            end: self.last_day(row)?,
+            is_credit: !cell(&self.columns, row, Field::CreditReason).is_empty(),
+        })
+    }
+
+    /// The last day that a row bills. The end of a daily file's period is the first instant after
+    /// it; that of a reconciliation file is its last day.
+    fn last_day(&self, row: &[&str]) -> Result<Option<Date>, String> {
+        let end = self.day(row, Field::ChargeEnd)?;
+        let start = self.day(row, Field::ChargeStart)?;
+        let is_after = self.side.kind == Kind::Daily && start < end;
+        Ok(end.map(|end| if is_after { end.yesterday().unwrap_or(end) } else { end }))
+    }
+
+    /// A row without a subscription is one of totals, if it says what the rows before come to.
+    fn total_row(
+        &mut self,
+        line: u64,
+        row: &[&str],
+        amount: Option<BigDecimal>,
+    ) -> Result<(), String> {
+        let Some(amount) = amount else {
+            return Err(format!("{} is empty", name(Field::Subscription)));
+        };
+        let sum: BigDecimal = self.side.items.values().map(|item| &item.amount).sum();
+        if sum != amount || self.side.total_row.is_some() {
+            let label = row.iter().find(|cell| !cell.trim().is_empty()).copied().unwrap_or("");
+            return Err(format!(
+                "{} is empty; if this row ({label}) is one of totals, it says {amount}, but the \
+                 rows before come to {sum}",
+                name(Field::Subscription)
+            ));
+        }
+        self.side.notes.push(format!("line {line} is a row of totals, and left out"));
+        self.side.total_row = Some((line, amount));
+        Ok(())
+    }
+}
+
+/// What a row says.
+struct Facts {
+    amount: BigDecimal,
+    quantity: BigDecimal,
+    pricing: BigDecimal,
+    list: Option<BigDecimal>,
+    rate: (BigDecimal, Option<Date>),
+    credited: bool,
+    usage: Option<Date>,
+    start: Option<Date>,
+    end: Option<Date>,
+    is_credit: bool,
+}
+
+impl Item {
+    fn new(line: u64, customer: String, name: String) -> Self {
+        let zero = BigDecimal::zero;
+        Self {
+            customer,
+            name,
+            rows: 0,
+            first_line: line,
+            amount: zero(),
+            quantity: zero(),
+            pricing: zero(),
+            list: Some(zero()),
+            rates: BTreeMap::new(),
+            credited: false,
+            doubled: (0, zero(), zero()),
+            days: BTreeMap::new(),
+            charges: BTreeSet::new(),
+            is_credit: false,
+        }
+    }
+
+    fn add(&mut self, facts: Facts, doubled: bool, charge: &str) {
+        self.rows += 1;
+        self.amount += &facts.amount;
+        self.quantity += &facts.quantity;
+        self.pricing += &facts.pricing;
+        self.list = self.list.take().zip(facts.list).map(|(sum, list)| sum + list);
+        *self.rates.entry(facts.rate).or_insert_with(BigDecimal::zero) += &facts.pricing;
+        self.credited |= facts.credited;
+        self.is_credit |= facts.is_credit;
+        if doubled {
+            self.doubled.0 += 1;
+            self.doubled.1 += &facts.quantity;
+            self.doubled.2 += &facts.amount;
+        }
+        if let Some(day) = facts.usage {
+            let zeros = || (BigDecimal::zero(), BigDecimal::zero());
+            let of_day = self.days.entry(day).or_insert_with(zeros);
+            of_day.0 += facts.quantity;
+            of_day.1 += facts.amount;
+        }
+        if !self.charges.contains(charge) {
+            self.charges.insert(charge.to_owned());
+        }
+    }
+}
