@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bigdecimal::{BigDecimal, One, Zero};
+use bigdecimal::{BigDecimal, One, RoundingMode, Zero};
 use jiff::civil::Date;
 
-use crate::side::{Identity, Item, Key, Side};
+use crate::side::{Identity, Item, Key, Side, Sum};
 use crate::{Cause, Difference, Kind, Part};
 
 /// Two sides and what they have in common.
@@ -21,20 +21,40 @@ pub(crate) struct Pair<'a> {
     items: [BTreeSet<&'a str>; 2],
 }
 
-/// What has been found so far about one item: what is left to be explained.
+/// What has been found so far about one item.
 struct Taken {
     parts: Vec<Part>,
-    /// What the first file says, as far as it is not explained away.
-    quantity: BigDecimal,
-    pricing: BigDecimal,
-    amount: BigDecimal,
+    /// What the first file says with the parts.
+    first: Sum,
+    /// What the second file says without what it alone has.
+    second: Sum,
 }
 
 impl Taken {
     fn part(&mut self, cause: Cause, amount: BigDecimal, reason: String) {
         if !amount.is_zero() {
-            self.amount += &amount;
             self.parts.push(Part { cause, amount, reason });
+        }
+    }
+
+    /// How many units more the second file has.
+    fn missing(&self) -> BigDecimal {
+        &self.second.quantity - &self.first.quantity
+    }
+
+    /// Leaves out of one side what the other does not have, if that brings them nearer.
+    fn leave_out(&mut self, side: usize, sum: &Sum, cause: Cause, reason: String) {
+        let (mut first, mut second) = (self.first.clone(), self.second.clone());
+        let (of, amount) =
+            if side == 0 { (&mut first, -&sum.amount) } else { (&mut second, sum.amount.clone()) };
+        *of -= sum;
+        let nearer = |then: BigDecimal, now: BigDecimal| then.abs() < now.abs();
+        let by_quantity = nearer(&second.quantity - &first.quantity, self.missing());
+        let by_amount =
+            nearer(&second.amount - &first.amount, &self.second.amount - &self.first.amount);
+        if by_quantity || (sum.quantity.is_zero() && by_amount) {
+            (self.first, self.second) = (first, second);
+            self.part(cause, amount, reason);
         }
     }
 }
@@ -67,7 +87,7 @@ impl<'a> Pair<'a> {
                 subscription: key.subscription.clone(),
                 customer: named.customer.clone(),
                 item: if named.name.is_empty() { key.item.clone() } else { named.name.clone() },
-                amounts: [a.map(|a| a.amount.clone()), b.map(|b| b.amount.clone())],
+                amounts: [a.map(|a| a.sum.amount.clone()), b.map(|b| b.sum.amount.clone())],
                 lines: [a.map(|a| a.first_line), b.map(|b| b.first_line)],
                 difference: parts.iter().map(|part| &part.amount).sum(),
                 parts,
@@ -78,11 +98,11 @@ impl<'a> Pair<'a> {
 
     /// An item that one file alone has.
     fn alone(&self, key: &Key, item: &Item, side: usize) -> Option<Part> {
-        if item.amount.is_zero() {
+        if item.sum.amount.is_zero() {
             return None;
         }
         let (own, other) = if side == 0 { (self.a, self.b) } else { (self.b, self.a) };
-        let amount = if side == 0 { -&item.amount } else { item.amount.clone() };
+        let amount = if side == 0 { -&item.sum.amount } else { item.sum.amount.clone() };
         let place = &other.file;
         let outside = |days: &BTreeMap<Date, _>| {
             !days.is_empty() && days.keys().all(|day| !is_in(other.period, *day))
@@ -109,21 +129,27 @@ impl<'a> Pair<'a> {
 
     /// An item that both files have.
     fn both(&self, a: &Item, b: &Item) -> Vec<Part> {
-        let whole = &b.amount - &a.amount;
+        let whole = &b.sum.amount - &a.sum.amount;
         if whole.is_zero() {
             return Vec::new();
         }
-        let mut taken = Taken {
-            parts: Vec::new(),
-            quantity: a.quantity.clone(),
-            pricing: a.pricing.clone(),
-            amount: a.amount.clone(),
-        };
-        let (late_a, late_b) = (self.late(a, self.b), self.late(b, self.a));
-        let mut target = (b.quantity.clone(), b.amount.clone());
-        self.other_days(&mut taken, &mut target, (late_a, late_b));
-        self.doubled(&mut taken, &mut target, (a, b));
-        quantities(&mut taken, a, b, &target);
+        let (first, second) = (a.sum.clone(), b.sum.clone());
+        let mut taken = Taken { parts: Vec::new(), first, second };
+        for (side, item, other) in [(0, a, self.b), (1, b, self.a)] {
+            let days = item.days.iter().filter(|(day, _)| !is_in(other.period, **day));
+            let late = days.fold(Sum::default(), |mut sum, (_, of_day)| {
+                sum += of_day;
+                sum
+            });
+            let reason = format!("usage of days that {} does not bill", other.file);
+            taken.leave_out(side, &late, Cause::Late, reason);
+        }
+        for (side, item, own) in [(0, a, self.a), (1, b, self.b)] {
+            let (rows, sum) = &item.doubled;
+            let reason = format!("{rows} rows stand twice in {}", own.file);
+            taken.leave_out(side, sum, Cause::Duplicate, reason);
+        }
+        self.quantities(&mut taken, a, b);
         self.prices(&mut taken, a, b);
         rates(&mut taken, a, b);
         let explained: BigDecimal = taken.parts.iter().map(|part| &part.amount).sum();
@@ -140,75 +166,45 @@ impl<'a> Pair<'a> {
         taken.parts
     }
 
-    /// The usage of days that the other file does not bill: quantity and amount.
-    fn late(&self, item: &Item, other: &Side) -> (BigDecimal, BigDecimal) {
-        let days = item.days.iter().filter(|(day, _)| !is_in(other.period, **day));
-        days.fold((BigDecimal::zero(), BigDecimal::zero()), |sum, (_, (quantity, amount))| {
-            (sum.0 + quantity, sum.1 + amount)
-        })
-    }
-
-    fn other_days(
-        &self,
-        taken: &mut Taken,
-        target: &mut (BigDecimal, BigDecimal),
-        (a, b): ((BigDecimal, BigDecimal), (BigDecimal, BigDecimal)),
-    ) {
-        let gap = (&target.0 - &taken.quantity).abs();
-        if !a.0.is_zero() && (&target.0 - (&taken.quantity - &a.0)).abs() < gap {
-            scale(taken, &-&a.0);
-            let reason = format!("usage of days that {} does not bill", self.b.file);
-            taken.part(Cause::Late, -&a.1, reason);
+    /// Units that only one of the files has. They cost what makes both sides equal, if that is what
+    /// some rows cost, and otherwise what a unit of the first file costs on average.
+    fn quantities(&self, taken: &mut Taken, a: &Item, b: &Item) {
+        let missing = taken.missing();
+        if missing.is_zero() {
+            return;
         }
-        let gap = (&target.0 - &taken.quantity).abs();
-        if !b.0.is_zero() && (&target.0 - &b.0 - &taken.quantity).abs() < gap {
-            let reason = format!("usage of days that {} does not bill", self.a.file);
-            taken.parts.push(Part { cause: Cause::Late, amount: b.1.clone(), reason });
-            *target = (&target.0 - &b.0, &target.1 - &b.1);
-        }
-    }
-
-    fn doubled(
-        &self,
-        taken: &mut Taken,
-        target: &mut (BigDecimal, BigDecimal),
-        (a, b): (&Item, &Item),
-    ) {
-        let nearer = |gap: BigDecimal, without: BigDecimal| without.abs() < gap.abs();
-        let (rows, quantity, amount) = &a.doubled;
-        if *rows > 0
-            && nearer(&target.1 - &taken.amount, &target.1 - (&taken.amount - amount))
-            && (quantity.is_zero()
-                || nearer(&target.0 - &taken.quantity, &target.0 - (&taken.quantity - quantity)))
-        {
-            scale(taken, &-quantity);
-            let reason = format!("{rows} rows stand twice in {}", self.a.file);
-            taken.part(Cause::Duplicate, -amount, reason);
-        }
-        let (rows, quantity, amount) = &b.doubled;
-        if *rows > 0
-            && nearer(&target.1 - &taken.amount, &target.1 - amount - &taken.amount)
-            && (quantity.is_zero()
-                || nearer(&target.0 - &taken.quantity, &target.0 - quantity - &taken.quantity))
-        {
-            let reason = format!("{rows} rows stand twice in {}", self.b.file);
-            taken.parts.push(Part { cause: Cause::Duplicate, amount: amount.clone(), reason });
-            *target = (&target.0 - quantity, &target.1 - amount);
-        }
+        let gap = &taken.second.pricing - &taken.first.pricing;
+        let noise = self.pricing_noise(a, b) / missing.abs();
+        let implied = &gap / &missing;
+        let units = [&a.unit, &b.unit].into_iter().flatten();
+        let least = units.clone().map(|(least, _)| least).min();
+        let most = units.map(|(_, most)| most).max();
+        let is_a_price = least
+            .zip(most)
+            .is_some_and(|(least, most)| least - &noise <= implied && implied <= most + &noise);
+        let pricing = match some(&taken.first.quantity) {
+            _ if is_a_price => gap,
+            Some(quantity) => &taken.first.pricing / quantity * &missing,
+            None => gap,
+        };
+        let amount = rounded(&(&pricing * average_rate(a)));
+        taken.first += &Sum { quantity: missing.clone(), pricing, amount: amount.clone() };
+        let more = if missing > BigDecimal::zero() { "second" } else { "first" };
+        let units = missing.abs().normalized().to_plain_string();
+        taken.part(Cause::Late, amount, format!("{units} units more in the {more} file"));
     }
 
     /// What a unit costs before the exchange, where that is more than rounding can explain.
     fn prices(&self, taken: &mut Taken, a: &Item, b: &Item) {
-        let Some(quantity) = some(&taken.quantity) else { return };
-        let Some(per_unit) = some(&b.quantity).map(|q| &b.pricing / q) else { return };
-        let change = per_unit * quantity - &taken.pricing;
+        let change = &taken.second.pricing - &taken.first.pricing;
         let other_credit = a.credited != b.credited;
         let noise = self.pricing_noise(a, b);
         if change.abs() <= noise || (change.abs() <= cent() && !other_credit) {
             return;
         }
-        let amount = &change * average_rate(a);
-        let list = |item: &Item| some(&item.quantity).zip(item.list.clone()).map(|(q, l)| l / q);
+        let amount = rounded(&(&change * average_rate(a)));
+        let list =
+            |item: &Item| some(&item.sum.quantity).zip(item.list.clone()).map(|(q, l)| l / q);
         let same_list = list(a).zip(list(b)).is_some_and(|(a, b)| (a - b).abs() < tiny());
         let credited = other_credit || (same_list && (a.credited || b.credited));
         let cause = if credited { Cause::Credit } else { Cause::Price };
@@ -222,7 +218,7 @@ impl<'a> Pair<'a> {
             Cause::Credit => "the partner earned credit is of other days or resources".to_owned(),
             _ => "a unit costs something else".to_owned(),
         };
-        taken.pricing += change;
+        taken.first.pricing += change;
         taken.part(cause, amount, reason);
     }
 
@@ -231,7 +227,7 @@ impl<'a> Pair<'a> {
     fn pricing_noise(&self, a: &Item, b: &Item) -> BigDecimal {
         let of = |side: &Side, item: &Item| match side.kind {
             Kind::Reconciliation => cent() * BigDecimal::from(item.rows),
-            Kind::Daily => item.quantity.abs() * tiny() + tiny() * BigDecimal::from(item.rows),
+            Kind::Daily => item.sum.quantity.abs() * tiny() + tiny() * BigDecimal::from(item.rows),
         };
         of(self.a, a) + of(self.b, b)
     }
@@ -249,38 +245,13 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// A quantity that only one of the files has, at what a unit costs in it.
-fn quantities(taken: &mut Taken, a: &Item, b: &Item, target: &(BigDecimal, BigDecimal)) {
-    let missing = &target.0 - &taken.quantity;
-    if missing.is_zero() {
-        return;
-    }
-    let of = some(&taken.quantity).map(|quantity| &taken.amount / quantity);
-    let of = of.or_else(|| some(&b.quantity).map(|quantity| &b.amount / quantity));
-    let Some(price) = of else { return };
-    let amount = (&missing * price).with_scale_round(30, bigdecimal::RoundingMode::HalfEven);
-    let more = if missing > BigDecimal::zero() { "second" } else { "first" };
-    let reason =
-        format!("{} units more in the {more} file", missing.abs().normalized().to_plain_string());
-    if taken.quantity.is_zero() {
-        // All of it is missing on one side: prices and rates are those of the other.
-        taken.pricing.clone_from(&b.pricing);
-        taken.quantity.clone_from(&target.0);
-    } else {
-        scale(taken, &missing);
-    }
-    let _ = a;
-    taken.part(Cause::Late, amount, reason);
-}
-
 /// Other exchange rates, or the same of other days.
 fn rates(taken: &mut Taken, a: &Item, b: &Item) {
     let (of_a, of_b) = (average_rate(a), average_rate(b));
     if (&of_a - &of_b).abs() < tiny() {
         return;
     }
-    let change = (&of_b - &of_a) * &taken.pricing;
-    let change = change.with_scale_round(30, bigdecimal::RoundingMode::HalfEven);
+    let change = rounded(&((&of_b - &of_a) * &taken.first.pricing));
     let reason = format!("exchanged at {} instead of {}", stated(b, &of_b), stated(a, &of_a));
     taken.part(Cause::ExchangeDate, change, reason);
 }
@@ -293,10 +264,7 @@ fn stated(item: &Item, average: &BigDecimal) -> String {
             let rate = rate.normalized().to_plain_string();
             day.map_or(rate.clone(), |day| format!("{rate} of {day}"))
         }
-        _ => format!(
-            "{} on average",
-            average.with_scale_round(9, bigdecimal::RoundingMode::HalfEven)
-        ),
+        _ => format!("{} on average", average.with_scale_round(9, RoundingMode::HalfEven)),
     }
 }
 
@@ -311,12 +279,9 @@ fn average_rate(item: &Item) -> BigDecimal {
     item.rates.iter().map(|((rate, _), amount)| rate * amount).sum::<BigDecimal>() / all
 }
 
-/// Leaves out, or adds, units at what a unit costs before the exchange.
-fn scale(taken: &mut Taken, by: &BigDecimal) {
-    if let Some(quantity) = some(&taken.quantity) {
-        taken.pricing = &taken.pricing + (&taken.pricing / quantity) * by;
-    }
-    taken.quantity += by;
+/// A part with fewer digits; whatever that leaves is rounding.
+fn rounded(amount: &BigDecimal) -> BigDecimal {
+    amount.with_scale_round(30, RoundingMode::HalfEven)
 }
 
 fn some(number: &BigDecimal) -> Option<&BigDecimal> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::{AddAssign, SubAssign};
 use std::path::Path;
 
 use bigdecimal::{BigDecimal, One, Zero};
@@ -65,6 +66,32 @@ pub(crate) struct Key {
     pub item: String,
 }
 
+/// What some rows add up to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub quantity: BigDecimal,
+    /// Before the exchange.
+    pub pricing: BigDecimal,
+    /// What is billed, in the billing currency.
+    pub amount: BigDecimal,
+}
+
+impl AddAssign<&Self> for Sum {
+    fn add_assign(&mut self, other: &Self) {
+        self.quantity += &other.quantity;
+        self.pricing += &other.pricing;
+        self.amount += &other.amount;
+    }
+}
+
+impl SubAssign<&Self> for Sum {
+    fn sub_assign(&mut self, other: &Self) {
+        self.quantity -= &other.quantity;
+        self.pricing -= &other.pricing;
+        self.amount -= &other.amount;
+    }
+}
+
 /// The rows of one key.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -72,21 +99,19 @@ pub(crate) struct Item {
     pub name: String,
     pub rows: u64,
     pub first_line: u64,
-    /// What is billed, in the billing currency.
-    pub amount: BigDecimal,
-    pub quantity: BigDecimal,
-    /// Before the exchange.
-    pub pricing: BigDecimal,
+    pub sum: Sum,
     /// Before credits: quantity times list price; none where no list price is stated.
     pub list: Option<BigDecimal>,
     /// By rate and its day: what was exchanged by it.
     pub rates: BTreeMap<(BigDecimal, Option<Date>), BigDecimal>,
     /// Whether rows have a partner earned credit.
     pub credited: bool,
-    /// Rows that stand in the file more than once: how many, their quantity and amount.
-    pub doubled: (u64, BigDecimal, BigDecimal),
-    /// By day of use: quantity and amount.
-    pub days: BTreeMap<Date, (BigDecimal, BigDecimal)>,
+    /// Rows that stand in the file more than once: how many, and their sum.
+    pub doubled: (u64, Sum),
+    /// By day of use.
+    pub days: BTreeMap<Date, Sum>,
+    /// What a unit costs before the exchange, in the cheapest and in the dearest row.
+    pub unit: Option<(BigDecimal, BigDecimal)>,
     /// What kinds of charges the rows are.
     pub charges: BTreeSet<String>,
     /// Whether rows name the reason of a credit.
@@ -252,7 +277,7 @@ impl Side {
     /// What the whole file comes to in a currency.
     pub fn sum(&self, currency: &str) -> BigDecimal {
         let items = self.items.iter().filter(|(key, _)| key.currency == currency);
-        items.map(|(_, item)| &item.amount).sum()
+        items.map(|(_, item)| &item.sum.amount).sum()
     }
 
     /// The tax of the whole file in a currency.
@@ -332,7 +357,7 @@ impl Reader {
             *self.side.taxes.entry(key.currency.clone()).or_default() += tax;
         }
         self.side.rows += 1;
-        self.side.decimals = self.side.decimals.max(facts.amount.fractional_digit_count());
+        self.side.decimals = self.side.decimals.max(facts.sum.amount.fractional_digit_count());
         for day in [facts.start, facts.end].into_iter().flatten() {
             let (first, last) = self.side.period.unwrap_or((day, day));
             self.side.period = Some((first.min(day), last.max(day)));
@@ -385,9 +410,7 @@ impl Reader {
             || adjusted.contains("partner earned credit");
         let usage = self.day(row, Field::UsageDate)?;
         Ok(Facts {
-            amount,
-            quantity,
-            pricing,
+            sum: Sum { quantity, pricing, amount },
             list,
             rate: (rate, self.day(row, Field::RateDate)?),
             credited,
@@ -417,7 +440,7 @@ impl Reader {
         let Some(amount) = amount else {
             return Err(format!("{} is empty", name(Field::Subscription)));
         };
-        let sum: BigDecimal = self.side.items.values().map(|item| &item.amount).sum();
+        let sum: BigDecimal = self.side.items.values().map(|item| &item.sum.amount).sum();
         if sum != amount || self.side.total_row.is_some() {
             let label = row.iter().find(|cell| !cell.trim().is_empty()).copied().unwrap_or("");
             return Err(format!(
@@ -434,9 +457,7 @@ impl Reader {
 
 /// What a row says.
 struct Facts {
-    amount: BigDecimal,
-    quantity: BigDecimal,
-    pricing: BigDecimal,
+    sum: Sum,
     list: Option<BigDecimal>,
     rate: (BigDecimal, Option<Date>),
     credited: bool,
@@ -448,44 +469,44 @@ struct Facts {
 
 impl Item {
     fn new(line: u64, customer: String, name: String) -> Self {
-        let zero = BigDecimal::zero;
         Self {
             customer,
             name,
             rows: 0,
             first_line: line,
-            amount: zero(),
-            quantity: zero(),
-            pricing: zero(),
-            list: Some(zero()),
+            sum: Sum::default(),
+            list: Some(BigDecimal::zero()),
             rates: BTreeMap::new(),
             credited: false,
-            doubled: (0, zero(), zero()),
+            doubled: (0, Sum::default()),
             days: BTreeMap::new(),
+            unit: None,
             charges: BTreeSet::new(),
             is_credit: false,
         }
     }
 
     fn add(&mut self, facts: Facts, doubled: bool, charge: &str) {
+        let sum = &facts.sum;
         self.rows += 1;
-        self.amount += &facts.amount;
-        self.quantity += &facts.quantity;
-        self.pricing += &facts.pricing;
+        self.sum += sum;
         self.list = self.list.take().zip(facts.list).map(|(sum, list)| sum + list);
-        *self.rates.entry(facts.rate).or_insert_with(BigDecimal::zero) += &facts.pricing;
+        *self.rates.entry(facts.rate).or_insert_with(BigDecimal::zero) += &sum.pricing;
         self.credited |= facts.credited;
         self.is_credit |= facts.is_credit;
         if doubled {
             self.doubled.0 += 1;
-            self.doubled.1 += &facts.quantity;
-            self.doubled.2 += &facts.amount;
+            self.doubled.1 += sum;
+        }
+        if !sum.quantity.is_zero() {
+            let unit = &sum.pricing / &sum.quantity;
+            self.unit = Some(match self.unit.take() {
+                None => (unit.clone(), unit),
+                Some((least, most)) => (least.min(unit.clone()), most.max(unit)),
+            });
         }
         if let Some(day) = facts.usage {
-            let zeros = || (BigDecimal::zero(), BigDecimal::zero());
-            let of_day = self.days.entry(day).or_insert_with(zeros);
-            of_day.0 += facts.quantity;
-            of_day.1 += facts.amount;
+            *self.days.entry(day).or_default() += sum;
         }
         if !self.charges.contains(charge) {
             self.charges.insert(charge.to_owned());

@@ -1,0 +1,6 @@
+//! The desk on files of a provider that rounds by its documented formulas, with mistakes planted.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod planted;
+mod provider;
+mod spellings;
