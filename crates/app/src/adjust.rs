@@ -11,6 +11,7 @@
 mod difference;
 mod draw;
 mod frozen;
+mod horizon;
 mod post;
 mod side;
 mod touched;
@@ -34,6 +35,8 @@ use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
 use side::Rated;
 
+pub(crate) use horizon::beyond;
+
 pub(crate) use difference::{DifferenceLine, Sides};
 pub use post::{Adjusted, post};
 pub(crate) use side::Side;
@@ -50,6 +53,8 @@ pub struct Differences {
     pub records: u64,
     /// What each edge comes to, by seller and buyer.
     pub edges: Vec<EdgeDifference>,
+    /// What edges would come to that are no longer corrected; it is not billed.
+    pub beyond: Vec<EdgeDifference>,
     /// New usage without a price, which is in none of the differences.
     pub missing: Vec<MissingPrice>,
 }
@@ -104,7 +109,8 @@ pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<D
     drop(tx);
     let rated = work.rate(workers, true)?;
     work.check_frozen(&ctx, &rated)?;
-    work.differences(&rated)
+    let today = work.now.known.programme.zone.day_of(ctx.now);
+    work.differences(&rated, today)
 }
 
 /// The last time that a month was billed.
@@ -193,6 +199,8 @@ pub(crate) struct Work {
     last: CloseRow,
     /// What is known up to this instant is billed.
     known_at: i64,
+    /// The days of issue of its adjustments so far.
+    issued: Vec<Date>,
     /// Every earlier invoice of the month.
     invoices: Vec<InvoiceRow>,
     documents: Vec<DocumentRow>,
@@ -262,7 +270,10 @@ impl Work {
         let mut invoices = tx.invoices().await?;
         let latest = invoices.iter().map(|invoice| invoice.issue_on).max();
         invoices.retain(|invoice| invoice.month == month && invoice.revision <= last.revision);
+        let revisions = tx.revisions(month).await?.into_iter();
+        let adjusted = revisions.filter(|r| 0 < r.revision && r.revision <= last.revision);
         Ok(Self {
+            issued: adjusted.map(|revision| revision.issue_on).collect(),
             month,
             last: last.clone(),
             known_at,
@@ -286,13 +297,25 @@ impl Work {
         Sides { before: (&self.before, &rated.before), now: (&self.now, &rated.now) }
     }
 
-    /// The lines of each edge, by subscription, meter and tier.
-    pub fn lines(&self, rated: &Both) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
+    /// The edges that are no longer corrected on a day.
+    pub fn beyond(&self, issue_on: Date) -> BTreeSet<EdgeIndex> {
+        let issued: Vec<Date> = self.issued.iter().copied().chain([issue_on]).collect();
+        beyond(&self.now.known, &self.now.book, &issued)
+    }
+
+    /// The lines of each edge that is corrected, by subscription, meter and tier.
+    pub fn lines(
+        &self,
+        rated: &Both,
+        beyond: &BTreeSet<EdgeIndex>,
+    ) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
         // Usage without a price has no rows.
         if rated.parts.iter().any(|(_, now)| !now.unpriced.is_empty()) {
-            return self.sides(rated).all_lines();
+            let mut lines = self.sides(rated).all_lines()?;
+            lines.retain(|edge, _| !beyond.contains(edge));
+            return Ok(lines);
         }
-        let (_, edges) = draw::draw(self, rated)?;
+        let (_, edges) = draw::draw(self, rated, beyond)?;
         Ok(edges.into_iter().map(|drawn| (drawn.edge, drawn.lines)).collect())
     }
 
@@ -314,15 +337,24 @@ impl Work {
         missing_of(&self.now.known, &self.now.book, rated.unpriced())
     }
 
-    fn differences(&self, rated: &Both) -> Result<Differences> {
+    fn differences(&self, rated: &Both, today: Date) -> Result<Differences> {
         let naming = Naming::new(&self.now.known, &self.now.book);
-        let mut edges = self
-            .lines(rated)?
-            .into_iter()
-            .map(|(edge, lines)| self.edge(&naming, edge, &lines))
-            .collect::<Result<Vec<_>>>()?;
-        edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
+        let out = self.beyond(today);
+        let edges_of = |lines: BTreeMap<EdgeIndex, Vec<DifferenceLine>>| {
+            let edges = lines.into_iter().map(|(edge, lines)| self.edge(&naming, edge, &lines));
+            let mut edges = edges.collect::<Result<Vec<_>>>()?;
+            edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
+            Ok::<_, Error>(edges)
+        };
+        let edges = edges_of(self.lines(rated, &out)?)?;
+        let mut beyond = BTreeMap::new();
+        if !out.is_empty() {
+            beyond = self.sides(rated).all_lines()?;
+            beyond.retain(|edge, _| out.contains(edge));
+        }
+        let beyond = edges_of(beyond)?;
         Ok(Differences {
+            beyond,
             month: self.month,
             revision: self.last.revision + 1,
             records: self.touched.records,

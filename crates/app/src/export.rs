@@ -181,7 +181,9 @@ fn export_close(
         ctx.progress.advance(1);
     }
     ctx.progress.end();
-    let files = RevisionFiles { close: &frozen.close, postings: &frozen.postings, lists, place };
+    let (close, postings) = (&frozen.close, &frozen.postings);
+    let beyond = &BTreeSet::new();
+    let files = RevisionFiles { close, postings, lists, place, beyond };
     files.write(wanted, options, &rounding, vec![decimals; wanted.len()])
 }
 
@@ -191,6 +193,8 @@ struct RevisionFiles<'a> {
     postings: &'a [LedgerRow],
     lists: price_lists::PriceLists<'a>,
     place: PathBuf,
+    /// The edges that are no longer corrected.
+    beyond: &'a BTreeSet<EdgeIndex>,
 }
 
 impl RevisionFiles<'_> {
@@ -212,7 +216,16 @@ impl RevisionFiles<'_> {
         }
         let books = books(wanted, options);
         ledger::write(self.postings, self.lists.naming, wanted, &books, &self.place)?;
+        let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
+        let beyond = self.beyond.iter().filter_map(|edge| {
+            let terms = &self.lists.book.edges()[edge.get()];
+            let (seller, buyer) =
+                (self.lists.naming.key(terms.seller), self.lists.naming.key(terms.buyer));
+            (fits(&options.seller, seller) && fits(&options.buyer, buyer))
+                .then_some((seller, buyer))
+        });
         let written = certificate::Written {
+            not_corrected: beyond.collect(),
             close: self.close,
             book: self.lists.book,
             naming: self.lists.naming,

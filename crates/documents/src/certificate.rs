@@ -55,6 +55,17 @@ pub struct CertifiedRevision {
     pub derivations: Vec<String>,
     /// The edges: of an adjustment, those with a difference.
     pub edges: Vec<CertifiedEdge>,
+    /// The edges that are no longer corrected by their agreements, and stay as they were billed.
+    pub not_corrected: Vec<UncorrectedEdge>,
+}
+
+/// An edge that is no longer corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UncorrectedEdge {
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
 }
 
 /// An edge of a certificate.

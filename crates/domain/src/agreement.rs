@@ -28,6 +28,8 @@ pub struct TradeAgreement {
     pub exchange: ExchangePolicy,
     /// How the tax on a sum becomes minor units.
     pub tax_rounding: Rounding,
+    /// How many months after a month has ended it is still corrected; for ever if left out.
+    pub correction_months: Option<u16>,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
 }

@@ -37,6 +37,8 @@ CREATE TABLE tax_override (
 
 ALTER TABLE agreement ADD COLUMN tax_rounding TEXT NOT NULL DEFAULT 'half-up';
 
+ALTER TABLE agreement ADD COLUMN correction_months BIGINT;
+
 ALTER TABLE offer ADD COLUMN tax_category TEXT NOT NULL DEFAULT 'standard';
 
 ALTER TABLE invoice ADD COLUMN tax_minor BIGINT NOT NULL DEFAULT 0;

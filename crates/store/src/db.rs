@@ -234,6 +234,11 @@ impl Row {
         self.0.try_get(column).map_err(database)
     }
 
+    /// The integer of a column that may have none.
+    pub fn optional_int(&self, column: usize) -> Result<Option<i64>> {
+        self.0.try_get(column).map_err(database)
+    }
+
     /// A column that reads as something; what it is, for the message when it does not.
     pub fn parsed<T>(&self, column: usize, what: &'static str) -> Result<T>
     where

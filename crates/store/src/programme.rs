@@ -63,7 +63,7 @@ impl Tx {
         self.insert(
             "INSERT INTO agreement (seller_id, buyer_id, from_on, known_at, until_on, currency, \
              price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated, \
-             tax_rounding)",
+             tax_rounding, correction_months)",
             "",
             changes.agreements.iter().map(|a| agreement_values(a, &known)),
         )
@@ -195,7 +195,7 @@ impl Tx {
 
     async fn agreements(&mut self, known_at: i64) -> Result<Vec<TradeAgreement>> {
         let sql = "SELECT seller_id, buyer_id, from_on, until_on, currency, price_book, rounding, \
-                   rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding \
+                   rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding, correction_months \
                    FROM agreement a \
                    WHERE known_at = (SELECT MAX(known_at) FROM agreement k \
                    WHERE k.seller_id = a.seller_id AND k.buyer_id = a.buyer_id \
@@ -217,6 +217,7 @@ impl Tx {
                         restated: row.int(10)? == 1,
                     },
                     tax_rounding: row.parsed(11, "rounding of taxes")?,
+                    correction_months: row.optional_int(12)?.map(|months| months as u16),
                     payment_terms_days: row.int(9)? as u16,
                 })
             })
@@ -348,6 +349,7 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         int(a.payment_terms_days),
         int(i64::from(a.exchange.restated)),
         text(a.tax_rounding),
+        a.correction_months.map_or(Value::Null, int),
     ]
 }
 

@@ -278,7 +278,7 @@ fn check_order(path: &str, rows: &[Row], faults: &mut Faults) {
 pub(crate) fn check_used(
     edges: &[Edge<'_>],
     seen: &[EdgeSeen<'_>],
-    billed: &HashMap<Pair, Billed>,
+    (billed, closed): (&HashMap<Pair, Billed>, &HashSet<Pair>),
     faults: &mut Faults,
 ) {
     let mut done: HashSet<(&str, &str)> = HashSet::new();
@@ -286,7 +286,7 @@ pub(crate) fn check_used(
         let mut keys: Vec<_> = seen.usage.keys().copied().collect();
         keys.sort_unstable();
         for key in keys.into_iter().filter(|key| done.insert(*key)) {
-            check_used_of(edge, key, edges, billed, faults);
+            check_used_of(edge, key, edges, (billed, closed), faults);
         }
     }
 }
@@ -296,13 +296,14 @@ fn check_used_of(
     edge: &Edge<'_>,
     (id, meter): (&str, &str),
     edges: &[Edge<'_>],
-    billed: &HashMap<Pair, Billed>,
+    (billed, closed): (&HashMap<Pair, Billed>, &HashSet<Pair>),
     faults: &mut Faults,
 ) {
     let scope: Scope = (id.to_owned(), meter.to_owned());
     let run = |pair: &Pair| billed.get(pair).and_then(|billed| billed.runs.get(&scope));
     let Some(own) = run(&pair(edge.certified)) else { return };
-    let mut others: Vec<&Pair> = billed.keys().filter(|pair| run(pair).is_some()).collect();
+    let others = billed.keys().filter(|pair| run(pair).is_some() && !closed.contains(*pair));
+    let mut others: Vec<&Pair> = others.collect();
     others.sort_unstable();
     for other in others {
         let Some(theirs) = run(other) else { continue };

@@ -46,6 +46,15 @@ pub(crate) struct Revision {
     pub books: Vec<String>,
     pub derivations: Vec<String>,
     pub edges: Vec<CertifiedEdge>,
+    pub not_corrected: Vec<UncorrectedEdge>,
+}
+
+/// An edge that stays as it was billed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UncorrectedEdge {
+    pub seller: String,
+    pub buyer: String,
 }
 
 /// An edge of the certificate.
@@ -65,6 +74,13 @@ pub(crate) struct CertifiedEdge {
     pub rounding_lines: u64,
     pub billing_decimals: u8,
     pub pricing_decimals: u8,
+}
+
+impl CertifiedEdge {
+    /// Seller and buyer.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.seller, self.buyer)
+    }
 }
 
 /// A file of the certificate.

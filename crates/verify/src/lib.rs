@@ -125,6 +125,8 @@ struct History {
     billed: HashMap<Pair, Billed>,
     /// The price lists, those of the latest revision last.
     prices: HashMap<Pair, Vec<Prices>>,
+    /// The edges that are no longer corrected.
+    closed: HashSet<Pair>,
 }
 
 /// Checks what was billed at one time, and goes on with what has been billed on each edge.
@@ -138,6 +140,7 @@ fn check_revision(
     let certified = &revision.edges;
     let edges: Vec<Edge<'_>> =
         certified.iter().filter_map(|edge| Edge::load(folder, revision, edge, faults)).collect();
+    check_corrected(folder, revision, &mut history.closed, faults);
     check_decimals(folder, revision, faults);
     series::check_numbers(folder, &edges, faults);
     series::check_parties(&edges, faults);
@@ -181,7 +184,7 @@ fn check_revision(
     if revision.revision == 0 {
         quantities::check(folder, &edges, &all_seen, faults);
     } else {
-        adjustment::check_used(&edges, &all_seen, billed, faults);
+        adjustment::check_used(&edges, &all_seen, (billed, &history.closed), faults);
     }
     drop(all_seen);
     drop(paths);
@@ -189,6 +192,29 @@ fn check_revision(
         history.prices.entry(pair(edge.certified)).or_default().push(edge.prices);
     }
     verified
+}
+
+/// What is no longer corrected stays so, and has no document.
+fn check_corrected(
+    folder: &folder::Folder,
+    revision: &folder::Revision,
+    closed: &mut HashSet<Pair>,
+    faults: &mut Faults,
+) {
+    let needle = format!("\"revision\": {}", revision.revision);
+    let said: Vec<Pair> =
+        revision.not_corrected.iter().map(|e| (e.seller.clone(), e.buyer.clone())).collect();
+    if revision.revision == 0 && !said.is_empty() {
+        folder.certificate_fault(faults, &needle, "a close corrects nothing".to_owned());
+    }
+    if !said.is_sorted() {
+        folder.certificate_fault(faults, &needle, "not_corrected is not in order".to_owned());
+    }
+    closed.extend(said);
+    for edge in revision.edges.iter().filter(|edge| closed.contains(&pair(edge))) {
+        let reason = format!("{} is no longer corrected, but has {}", edge.place(), edge.invoice);
+        folder.certificate_fault(faults, &needle, reason);
+    }
 }
 
 /// The amounts of all files are rounded at one place, if at all.

@@ -33,14 +33,22 @@ pub(crate) struct DrawnEdge {
 }
 
 /// The edges with a difference, and the layout of their daily rows.
-pub(crate) fn draw(work: &Work, rated: &Both) -> Result<(Layout, Vec<DrawnEdge>)> {
+pub(crate) fn draw(
+    work: &Work,
+    rated: &Both,
+    beyond: &BTreeSet<EdgeIndex>,
+) -> Result<(Layout, Vec<DrawnEdge>)> {
     // Rows that are taken back must be what they were.
     let layout = work.decimals.layout();
     let sides = work.sides(rated);
     let changes = sides.changes()?;
     let mut lines = sides.all_lines()?;
-    let touched: BTreeSet<EdgeIndex> = changes.keys().map(|key| key.0).collect();
-    let on: Vec<EdgeIndex> = touched.into_iter().collect();
+    let mut touched: BTreeSet<EdgeIndex> = changes.keys().map(|key| key.0).collect();
+    if work.touched.records == 0 {
+        // Nothing was used otherwise, so an edge without a line has no other rows either.
+        touched.retain(|edge| lines.contains_key(edge));
+    }
+    let on: Vec<EdgeIndex> = touched.difference(beyond).copied().collect();
     let mut before = daily_tables(work, &on, &layout, rated, Time::Before)?;
     let mut now = daily_tables(work, &on, &layout, rated, Time::Now)?;
     let mut edges = Vec::new();

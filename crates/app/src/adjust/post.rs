@@ -79,7 +79,9 @@ pub async fn post(
         }
         (work, None, rated)
     };
-    let drawing = Drawing::of(&work, &rated)?;
+    let today = work.now.known.programme.zone.day_of(ctx.now);
+    let issue_day = begun.as_ref().map_or(issue_on.unwrap_or(today), |close| close.issue_on);
+    let drawing = Drawing::of(&work, &rated, issue_day)?;
     let close = match begun {
         Some(close) => close,
         None if drawing.edges.is_empty() => return Ok(work.nothing(&ctx)),
@@ -171,9 +173,9 @@ struct Drawing<'a> {
 }
 
 impl<'a> Drawing<'a> {
-    fn of(work: &'a Work, rated: &'a Both) -> Result<Self> {
+    fn of(work: &'a Work, rated: &'a Both, issue_on: Date) -> Result<Self> {
         let naming = Naming::new(&work.now.known, &work.now.book);
-        let (layout, edges) = draw(work, rated)?;
+        let (layout, edges) = draw(work, rated, &work.beyond(issue_on))?;
         Ok(Self { work, groups: &rated.now, naming, layout, edges })
     }
 

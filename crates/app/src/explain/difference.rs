@@ -1,5 +1,7 @@
 //! Lines of adjustments: what had been billed, and what should have been.
 
+use std::collections::BTreeMap;
+
 use kernel::{Error, InvoiceLineId, Money, Result};
 use rating::EdgeIndex;
 use store::{CloseRow, InvoiceRow};
@@ -26,7 +28,7 @@ pub(super) async fn numbered(
     let at = usize::try_from(line - 1).ok();
     let edge = posted.work.now.book.find_edge(invoice.seller, invoice.buyer);
     let edge = edge.ok_or_else(|| Error::internal("an invoice without an edge"))?;
-    let lines = posted.work.lines(&posted.rated)?.remove(&edge).unwrap_or_default();
+    let lines = posted.lines()?.remove(&edge).unwrap_or_default();
     let found = at.and_then(|at| lines.get(at)).ok_or_else(|| no_such_line(name))?;
     posted.explain(invoice, (edge, line), found)
 }
@@ -46,7 +48,7 @@ pub(super) async fn referenced(
     for (month, revision) in months.into_iter().rev() {
         let revisions = tx.revisions(month).await?;
         let posted = Posted::load(ctx, &mut tx, &revisions, revision).await?;
-        for (edge, lines) in posted.work.lines(&posted.rated)? {
+        for (edge, lines) in posted.lines()? {
             let is_it = |line: &DifferenceLine| {
                 posted.work.line_of(edge, line).adjustment_id(revision, line.charge_type)
                     == reference
@@ -87,6 +89,11 @@ impl Posted {
         let rated = work.rate(crate::workers(), true)?;
         work.check_frozen(ctx, &rated)?;
         Ok(Self { close: close.clone(), work, rated })
+    }
+
+    /// The lines of each edge.
+    fn lines(&self) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
+        self.work.lines(&self.rated, &self.work.beyond(self.close.issue_on))
     }
 
     fn explain(

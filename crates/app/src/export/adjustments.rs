@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use documents::daily::{self, CHARGE_ROUNDING};
+use jiff::civil::Date;
 use kernel::{Error, Month, Result};
 use lake::usage::batches_of;
-use rating::{MeterIndex, SubscriptionIndex};
+use rating::{EdgeIndex, MeterIndex, SubscriptionIndex};
 use store::{CloseRow, InvoiceRow};
 
 use super::daily::Decimal;
@@ -16,7 +17,7 @@ use super::{
     make_folders, wanted,
 };
 use crate::Ctx;
-use crate::adjust::{Side, billed_side};
+use crate::adjust::{Side, beyond, billed_side};
 use crate::facts::Known;
 use crate::frozen::{Decimals, dictionary};
 use crate::invoices::place;
@@ -27,6 +28,8 @@ pub(super) struct Posted {
     close: CloseRow,
     side: Side,
     invoices: Vec<InvoiceRow>,
+    /// The edges that were no longer corrected.
+    beyond: BTreeSet<EdgeIndex>,
 }
 
 impl Posted {
@@ -47,7 +50,10 @@ impl Posted {
             let side = billed_side(ctx, &mut tx, before, close).await?;
             let of_revision = |i: &&InvoiceRow| (i.month, i.revision) == (month, close.revision);
             let invoices = invoices.iter().filter(of_revision).cloned().collect();
-            all.push(Self { close: close.clone(), side, invoices });
+            let adjusted = revisions.iter().filter(|r| (1..=close.revision).contains(&r.revision));
+            let issued: Vec<Date> = adjusted.map(|revision| revision.issue_on).collect();
+            let beyond = beyond(&side.known, &side.book, &issued);
+            all.push(Self { close: close.clone(), side, invoices, beyond });
         }
         Ok(all)
     }
@@ -101,6 +107,7 @@ impl Posted {
             postings: &frozen.postings,
             lists,
             place: to.join(place),
+            beyond: &self.beyond,
         };
         files.write(&wanted, options, &rounding, decimals).map(Some)
     }

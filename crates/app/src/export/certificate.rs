@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use documents::certificate::{
-    Certificate, CertifiedEdge, CertifiedFile, CertifiedRevision, FORMAT,
+    Certificate, CertifiedEdge, CertifiedFile, CertifiedRevision, FORMAT, UncorrectedEdge,
 };
 use kernel::{Error, OrganisationId, Result};
 use rating::RateBook;
@@ -28,6 +28,8 @@ pub(super) struct Written<'a> {
     /// Of each wanted edge.
     pub decimals: Vec<Decimal>,
     pub books: &'a BTreeSet<OrganisationId>,
+    /// Seller and buyer of edges that are no longer corrected.
+    pub not_corrected: BTreeSet<(&'a str, &'a str)>,
 }
 
 impl Written<'_> {
@@ -47,6 +49,14 @@ impl Written<'_> {
             books,
             derivations: if self.with_derivations { sellers } else { Vec::new() },
             edges: self.edges(),
+            not_corrected: self
+                .not_corrected
+                .iter()
+                .map(|(seller, buyer)| UncorrectedEdge {
+                    seller: (*seller).to_owned(),
+                    buyer: (*buyer).to_owned(),
+                })
+                .collect(),
         }
     }
 

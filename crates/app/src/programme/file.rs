@@ -243,6 +243,10 @@ pub(super) struct AgreementEntry {
     /// How the tax on a sum becomes minor units: `half-up` if left out.
     #[schemars(with = "Option<String>")]
     pub tax_rounding: Option<Text>,
+    /// How many months after a month has ended what becomes known of it is still billed; for ever if
+    /// left out. `3`: the usage of January is corrected until the end of April.
+    #[schemars(with = "Option<i64>")]
+    pub correction_months: Option<Spanned<i64>>,
     /// Days from issue to due date; 30 if left out.
     #[schemars(with = "Option<i64>")]
     pub payment_terms_days: Option<Spanned<i64>>,

@@ -328,6 +328,13 @@ impl<'a> Reader<'a> {
         let exchange = self.exchange(entry);
         let tax_rounding =
             self.or_else(entry.tax_rounding.as_ref(), "tax_rounding", Rounding::HalfUp);
+        let corrections = entry.correction_months.as_ref();
+        if let Some(months) = corrections.filter(|months| !(0..=600).contains(months.get_ref())) {
+            let (line, value) = (self.at(months), months.get_ref().to_string());
+            let reason = "must lie between 0 and 600";
+            self.fault(line, "correction_months", Some(&value), reason);
+            return None;
+        }
         let terms = entry.payment_terms_days.as_ref().map_or(30, |days| *days.get_ref());
         if !(0..=365).contains(&terms) {
             let line = entry.payment_terms_days.as_ref().map_or(0, |days| self.at(days));
@@ -344,6 +351,7 @@ impl<'a> Reader<'a> {
             rounding: rounding?,
             exchange: exchange?,
             tax_rounding: tax_rounding?,
+            correction_months: corrections.map(|months| *months.get_ref() as u16),
             payment_terms_days: terms as u16,
         };
         let fields = [

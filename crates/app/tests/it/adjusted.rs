@@ -368,3 +368,40 @@ fn an_adjustment_is_not_dated_before_the_last_invoice() {
     assert!(refused.contains("2026-03-02 to 2026-03-02"), "{refused}");
     assert!(post("2026-03-02").is_ok());
 }
+
+/// Each agreement says how long its edge is corrected. What arrives later is billed on the other
+/// edges, and the edge stays as it was, also where it is adjusted again.
+// req: H5
+#[test]
+fn an_edge_is_corrected_as_long_as_its_agreement_says() {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    let retail = "price_book = \"retail\"";
+    let programme =
+        fixtures::FOUR_DEEP.replace(retail, &format!("{retail}\ncorrection_months = 1"));
+    world.apply(&programme).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.close("2026-01", 1).unwrap();
+    let late = |id: &str| format!("{HEADER}{}", row(id, "", "11", "12", "20"));
+    world.go_to("2026-02-27T09:00:00Z").unwrap();
+    world.usage("late-1.csv", late("e3")).unwrap();
+    assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 4, "until the end of February");
+    let dhow = |world: &World| billed(world).into_iter().find(|sum| sum.contains("dhow")).unwrap();
+    let paid = dhow(&world);
+    for (at, day) in ["2026-03-01", "2026-05-01"].iter().enumerate() {
+        world.go_to(&format!("{day}T09:00:00Z")).unwrap();
+        world.usage("late.csv", late(&format!("later-{at}"))).unwrap();
+        let preview = world.differences("2026-01", 1).unwrap();
+        assert_eq!((preview.edges.len(), preview.beyond.len()), (3, 1));
+        assert_eq!(preview.beyond[0].buyer_key, "dhow");
+        assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 3);
+        export_and_verify(&world, &format!("out-{at}"));
+    }
+    assert_eq!(dhow(&world), paid);
+    let folder = world.export("2026-01", "again", Format::Csv).unwrap();
+    let path = folder.join("certificate.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches("\"buyer\": \"dhow\"").count(), 2 + 2, "twice billed, twice not");
+}

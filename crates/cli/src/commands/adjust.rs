@@ -19,6 +19,7 @@ struct DifferencesJson {
     revision: u32,
     new_records: u64,
     edges: Vec<EdgeJson>,
+    beyond_horizon: Vec<EdgeJson>,
     missing: Vec<MissingJson>,
 }
 
@@ -65,6 +66,7 @@ pub async fn run(ctx: Ctx<'_>, args: &AdjustArgs, output: Output) -> Result<()> 
         revision: differences.revision,
         new_records: differences.records,
         edges: differences.edges.iter().map(edge).collect(),
+        beyond_horizon: differences.beyond.iter().map(edge).collect(),
         missing: differences.missing.iter().map(MissingJson::of).collect(),
     };
     output.print(&json, || describe(&differences));
@@ -134,6 +136,10 @@ fn describe(differences: &Differences) -> String {
         if differences.missing.is_empty() {
             text.push(format!("Next: skyhandel adjust --period {month} --post"));
         }
+    }
+    if !differences.beyond.is_empty() {
+        let before = "\nNot billed, because the agreements no longer correct this month:\n";
+        text.push(format!("{before}{}", edges(&differences.beyond)));
     }
     if !differences.missing.is_empty() {
         text.push("\nWithout a price, so that nothing can be posted yet:".to_owned());

@@ -188,6 +188,7 @@ impl World {
                 restated: false,
             },
             tax_rounding: Rounding::HalfUp,
+            correction_months: None,
             payment_terms_days: 30,
         });
         self

@@ -61,6 +61,7 @@ fn everything() -> ProgrammeChanges {
                 restated: false,
             },
             tax_rounding: Rounding::HalfUp,
+            correction_months: Some(6),
             payment_terms_days: 45,
         }],
         price_books: vec![(key("book"), seller)],
