@@ -155,7 +155,7 @@ impl<'a> Pair<'a> {
         let explained: BigDecimal = taken.parts.iter().map(|part| &part.amount).sum();
         let left = whole - explained;
         if !left.is_zero() {
-            let bound = self.rounding_of(self.a, a) + self.rounding_of(self.b, b);
+            let bound = rounding_of(self.a, a) + rounding_of(self.b, b);
             let (cause, reason) = if left.abs() <= bound {
                 (Cause::Rounding, "amounts are rounded in one file and not in the other")
             } else {
@@ -231,18 +231,18 @@ impl<'a> Pair<'a> {
         };
         of(self.a, a) + of(self.b, b)
     }
+}
 
-    /// How much the amounts of an item may have been rounded by: a unit of the last decimal a row,
-    /// and in a reconciliation file a cent before the exchange.
-    fn rounding_of(&self, side: &Side, item: &Item) -> BigDecimal {
-        let unit = BigDecimal::new(1.into(), side.decimals);
-        let rows = BigDecimal::from(item.rows);
-        let before = match side.kind {
-            Kind::Reconciliation => cent() * average_rate(item).abs(),
-            Kind::Daily => BigDecimal::zero(),
-        };
-        rows * (unit + before)
-    }
+/// How much the amounts of an item may have been rounded by: a unit of the last decimal a row,
+/// and in a reconciliation file a cent before the exchange.
+fn rounding_of(side: &Side, item: &Item) -> BigDecimal {
+    let unit = BigDecimal::new(1.into(), side.decimals);
+    let rows = BigDecimal::from(item.rows);
+    let before = match side.kind {
+        Kind::Reconciliation => cent() * average_rate(item).abs(),
+        Kind::Daily => BigDecimal::zero(),
+    };
+    rows * (unit + before)
 }
 
 /// Other exchange rates, or the same of other days.

@@ -109,7 +109,7 @@ fn sniff(sample: Box<dyn BufRead>) -> Result<(Form, u8), String> {
 fn table(
     text: Box<dyn BufRead>,
     delimiter: u8,
-    visit: &mut dyn FnMut(u64, &[&str]) -> Result<(), String>,
+    visit: Visit<'_>,
 ) -> Result<(), (Option<u64>, String)> {
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
@@ -207,16 +207,18 @@ impl Objects<'_> {
             (self.begin)(&form)?;
             self.form = Some(form);
         }
-        let cells: Vec<String> =
-            header.iter().map(|key| cell(object.get(key))).collect::<Result<_, _>>()?;
+        let cells: Vec<String> = header
+            .iter()
+            .map(|key| cell(object.get(key).map(AsRef::as_ref)))
+            .collect::<Result<_, _>>()?;
         let row: Vec<&str> = cells.iter().map(String::as_str).collect();
         (self.visit)(number, &row)
     }
 }
 
 /// A member as a cell: numbers with their digits, texts as they are, nothing for null.
-fn cell(value: Option<&Box<RawValue>>) -> Result<String, String> {
-    match value.map(|value| value.get()) {
+fn cell(value: Option<&RawValue>) -> Result<String, String> {
+    match value.map(RawValue::get) {
         None | Some("null") => Ok(String::new()),
         Some(text) if text.starts_with('"') => {
             serde_json::from_str(text).map_err(|error| error.to_string())

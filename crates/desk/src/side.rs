@@ -1,5 +1,6 @@
 //! One file, added up: what each subscription's product or meter comes to.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{AddAssign, SubAssign};
@@ -170,7 +171,7 @@ fn kind_of(columns: &Columns) -> Result<Kind, String> {
 pub(crate) fn identities(path: &Path) -> Result<Vec<Identity>, Refused> {
     let mut found = [true; Identity::ALL.len()];
     let mut columns = Columns::default();
-    let known = std::cell::RefCell::new(&mut columns);
+    let known = RefCell::new(&mut columns);
     rows(
         path,
         |form| {
@@ -236,7 +237,7 @@ fn description(columns: &Columns, row: &[&str]) -> String {
 impl Side {
     /// Adds a file up, its rows told apart by an identity.
     pub fn load(path: &Path, identity: Identity) -> Result<Self, Refused> {
-        let mut reader = Reader {
+        let reader = Reader {
             side: Self {
                 file: path.display().to_string(),
                 kind: Kind::Daily,
@@ -254,7 +255,7 @@ impl Side {
             hasher: [RandomState::new(), RandomState::new()],
             seen: HashMap::new(),
         };
-        let shared = std::cell::RefCell::new(&mut reader);
+        let shared = RefCell::new(reader);
         rows(
             path,
             |form| {
@@ -266,7 +267,7 @@ impl Side {
             },
             |line, row| shared.borrow_mut().row(line, row),
         )?;
-        drop(shared);
+        let reader = shared.into_inner();
         if reader.side.rows == 0 {
             let reason = "has no rows".to_owned();
             return Err(Refused { file: reader.side.file, line: None, reason });

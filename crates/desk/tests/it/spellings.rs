@@ -30,7 +30,9 @@ fn cells(text: &str) -> Vec<Vec<String>> {
 
 fn written(rows: &[Vec<String>], delimiter: u8) -> String {
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
-    rows.iter().for_each(|row| writer.write_record(row).unwrap());
+    for row in rows {
+        writer.write_record(row).unwrap();
+    }
     String::from_utf8(writer.into_inner().unwrap()).unwrap()
 }
 
@@ -50,7 +52,9 @@ fn other_spellings_of_a_file_are_read_the_same() {
     let mut european = rows.clone();
     let places = numbers(&rows[0]);
     for row in european.iter_mut().skip(1) {
-        places.iter().for_each(|at| row[*at] = row[*at].replace('.', ","));
+        for at in &places {
+            row[*at] = row[*at].replace('.', ",");
+        }
     }
     let reversed: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().rev().cloned().collect()).collect();
