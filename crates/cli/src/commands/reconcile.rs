@@ -164,7 +164,7 @@ fn describe(compared: &Comparison) -> String {
     text.push(table(&["cause", "second file says more by"], &[1], &causes.collect::<Vec<_>>()));
     let mut worth: Vec<&Difference> = compared.differences.iter().collect();
     worth.retain(|d| d.parts.iter().any(|part| part.cause != desk::Cause::Rounding));
-    worth.sort_by(|a, b| b.difference.abs().cmp(&a.difference.abs()));
+    worth.sort_by_key(|difference| std::cmp::Reverse(difference.difference.abs()));
     if worth.is_empty() {
         text.push("\nNothing but rounding differs.".to_owned());
         return text.join("\n");
