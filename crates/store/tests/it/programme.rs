@@ -30,13 +30,37 @@ fn from_january() -> Validity {
     Validity::new(date(2026, 1, 1), None).unwrap()
 }
 
-fn everything() -> ProgrammeChanges {
-    let (seller, buyer) = (OrganisationId::derived("seller"), OrganisationId::derived("buyer"));
+fn rules() -> Vec<(Key, PriceRule)> {
     let tier = |from: &str, price: &str| Tier {
         from: from.parse().unwrap(),
         price: price.parse().unwrap(),
     };
     let rule = |selector, derivation| PriceRule { selector, validity: from_january(), derivation };
+    vec![
+        (key("book"), rule(Selector::All, Derivation::ListMinus("12.5".parse().unwrap()))),
+        (
+            key("book"),
+            rule(
+                Selector::Category("Data, Management".into()),
+                Derivation::BuyPlus("-3.25".parse().unwrap()),
+            ),
+        ),
+        (
+            key("book"),
+            rule(
+                Selector::Meter("1core".parse().unwrap()),
+                Derivation::Fixed {
+                    currency: "NOK".parse().unwrap(),
+                    tiers: Tiers::new(vec![tier("0", "0"), tier("100", "0.0209496384791679")])
+                        .unwrap(),
+                },
+            ),
+        ),
+    ]
+}
+
+fn everything() -> ProgrammeChanges {
+    let (seller, buyer) = (OrganisationId::derived("seller"), OrganisationId::derived("buyer"));
     ProgrammeChanges {
         programme: Some(("Test".into(), "Europe/Oslo".parse::<Zone>().unwrap())),
         organisations: vec![
@@ -65,27 +89,7 @@ fn everything() -> ProgrammeChanges {
             payment_terms_days: 45,
         }],
         price_books: vec![(key("book"), seller)],
-        price_rules: vec![
-            (key("book"), rule(Selector::All, Derivation::ListMinus("12.5".parse().unwrap()))),
-            (
-                key("book"),
-                rule(
-                    Selector::Category("Data, Management".into()),
-                    Derivation::BuyPlus("-3.25".parse().unwrap()),
-                ),
-            ),
-            (
-                key("book"),
-                rule(
-                    Selector::Meter("1core".parse().unwrap()),
-                    Derivation::Fixed {
-                        currency: "NOK".parse().unwrap(),
-                        tiers: Tiers::new(vec![tier("0", "0"), tier("100", "0.0209496384791679")])
-                            .unwrap(),
-                    },
-                ),
-            ),
-        ],
+        price_rules: rules(),
         offers: vec![Offer {
             key: key("plan"),
             name: "Plan".into(),
