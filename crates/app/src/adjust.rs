@@ -35,6 +35,7 @@ use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
 use side::Rated;
 
+pub(crate) use frozen::GROUPS;
 pub(crate) use horizon::beyond;
 
 pub(crate) use difference::{DifferenceLine, Sides};
@@ -180,7 +181,7 @@ pub(crate) fn partitions(documents: &[DocumentRow]) -> usize {
 
 /// An adjustment is billed by the rate book that it was begun by.
 pub(crate) fn refuse_other_book(book: &RateBook, close: &CloseRow) -> Result<()> {
-    let found = book.hash().to_string();
+    let found = book.hash_by(close.engine_version).to_string();
     if found == close.rate_book {
         return Ok(());
     }

@@ -152,14 +152,14 @@ pub(crate) async fn load(
 ) -> Result<(Known, RateBook)> {
     let known = Known::load(ctx, tx, close.month, close.known_at).await?;
     let book = known.book(close.month)?;
-    if book.hash().to_string() != close.rate_book {
+    if book.hash_by(close.engine_version).to_string() != close.rate_book {
         return Err(Error::conflict(format!(
             "{} was closed by the rate book {}, but what was known then now gives {}; the data \
              folder has been changed, or the engine has: restore it, or use the version that \
              closed the month",
             close.month,
             close.rate_book,
-            book.hash()
+            book.hash_by(close.engine_version)
         )));
     }
     Ok((known, book))

@@ -89,6 +89,13 @@ pub enum Command {
     #[command(after_help = "Example:\n  skyhandel adjust --period 2026-10\n  skyhandel adjust \
         --period 2026-10 --post")]
     Adjust(AdjustArgs),
+    /// Rate a closed month again in the shadow: does this version of the engine come to what was
+    /// billed? Nothing is changed.
+    #[command(
+        after_help = "Exits with 1 where it does not.\n\nExample:\n  skyhandel shadow --period \
+        2026-10"
+    )]
+    Shadow(ShadowArgs),
     /// List frozen invoices, or show one.
     #[command(after_help = "Example:\n  skyhandel invoices --period 2026-10\n  skyhandel \
         invoices show INV-000001")]
@@ -322,6 +329,16 @@ pub struct AdjustArgs {
     /// The day of issue; today if left out.
     #[arg(long, value_name = "DAY", requires = "post")]
     pub issue_date: Option<Date>,
+    /// How many workers; one a core if left out. The result does not depend on it.
+    #[arg(long)]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    /// The month, which must be closed.
+    #[arg(long)]
+    pub period: Month,
     /// How many workers; one a core if left out. The result does not depend on it.
     #[arg(long)]
     pub workers: Option<usize>,

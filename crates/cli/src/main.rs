@@ -86,6 +86,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Close(args) => commands::close::run(ctx, args, output).await?,
         Command::Rehearse(args) => commands::rehearse::run(ctx, args, output).await?,
         Command::Restate(args) => commands::restate::run(ctx, args, output).await?,
+        Command::Shadow(args) => return commands::shadow::run(ctx, args, output).await,
         Command::Adjust(args) => commands::adjust::run(ctx, args, output).await?,
         Command::Invoices(args) => commands::invoices::run(ctx, args, output).await?,
         Command::Explain(args) => commands::explain::run(ctx, args, output).await?,

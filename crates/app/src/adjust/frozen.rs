@@ -43,8 +43,8 @@ impl Work {
         });
         Err(Error::conflict(format!(
             "rated again as it was known then, {} does not come to what was billed: {place}; the \
-             data folder has been changed, or the engine has",
-            self.month
+             data folder has been changed, or the engine has: see `skyhandel shadow --period {}`",
+            self.month, self.month
         )))
     }
 

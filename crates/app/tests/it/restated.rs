@@ -83,6 +83,10 @@ fn an_edge_keeps_its_prices_until_its_seller_accepts() {
     world.accept("2026-01", ("souk", Some("dhow")), None).unwrap();
     world.adjust("2026-01", 1).unwrap();
     export_and_verify(&world, "souk");
+    // Rated again, the month comes to what its close and its adjustments have billed.
+    let month = "2026-01".parse().unwrap();
+    let shadow = world.run(|ctx| app::shadow::shadow(ctx, month, 2)).unwrap();
+    assert_eq!((shadow.differing, shadow.groups, shadow.revision), (0, 8, 4));
     // 80 units before, 20 of the first tier and 50 of the second after.
     assert_eq!(
         billed(&world),

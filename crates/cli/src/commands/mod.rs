@@ -12,4 +12,5 @@ pub mod rate;
 pub mod reconcile;
 pub mod rehearse;
 pub mod restate;
+pub mod shadow;
 pub mod verify;

@@ -17,6 +17,7 @@ use super::{
     Chain, Edge, EdgeIndex, Facts, List, Listed, MeterIndex, Node, NodeIndex, PriceFacts, RateBook,
     RateBookHash, fingerprint,
 };
+use crate::ENGINE_VERSION;
 use crate::flat_price::{FlatListed, FlatNode};
 
 pub(super) fn compile(
@@ -57,7 +58,7 @@ pub(super) fn compile(
         hash: RateBookHash([0; 32]),
     };
     refuse_ties(&book)?;
-    book.hash = fingerprint::of(&book);
+    book.hash = fingerprint::of(&book, ENGINE_VERSION);
     Ok(book)
 }
 

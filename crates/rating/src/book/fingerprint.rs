@@ -5,7 +5,6 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::{List, Node, RateBook, RateBookHash};
-use crate::ENGINE_VERSION;
 
 /// Text that is hashed and not kept.
 struct Hashed(Sha256);
@@ -17,16 +16,16 @@ impl Write for Hashed {
     }
 }
 
-pub(super) fn of(book: &RateBook) -> RateBookHash {
+pub(super) fn of(book: &RateBook, engine_version: u32) -> RateBookHash {
     let mut hashed = Hashed(Sha256::new());
     // Writing into a hash cannot fail.
-    let _ = describe(book, &mut hashed);
+    let _ = describe(book, engine_version, &mut hashed);
     RateBookHash(hashed.0.finalize().into())
 }
 
 /// One line a fact; `{:?}` quotes names, so that no two different books describe alike.
-fn describe(book: &RateBook, out: &mut Hashed) -> std::fmt::Result {
-    writeln!(out, "engine {ENGINE_VERSION}")?;
+fn describe(book: &RateBook, engine_version: u32, out: &mut Hashed) -> std::fmt::Result {
+    writeln!(out, "engine {engine_version}")?;
     writeln!(out, "month {} {} {:?}", book.month, book.zone, book.period)?;
     for list in &book.lists {
         describe_list(list, out)?;

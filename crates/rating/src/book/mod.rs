@@ -243,6 +243,11 @@ impl RateBook {
         self.hash
     }
 
+    /// The hash that an earlier version of the engine would have given the same facts.
+    pub fn hash_by(&self, engine_version: u32) -> RateBookHash {
+        fingerprint::of(self, engine_version)
+    }
+
     /// The month.
     pub const fn month(&self) -> Month {
         self.month
