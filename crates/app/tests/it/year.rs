@@ -1,4 +1,4 @@
-//! A year of made-up facts that arrive when they like: in sum, group by group, what is billed is
+//! A year of made-up facts, usage and prices, that arrive when they like: in sum, group by group, what is billed is
 //! what perfect knowledge would have billed, and every month proves itself.
 
 use std::collections::BTreeMap;
@@ -81,6 +81,44 @@ fn world(now: &str) -> World {
     world
 }
 
+/// A price that applies from a day on, and in which month it becomes known: sometimes much later.
+struct PriceFact {
+    arrives: u32,
+    card: String,
+}
+
+/// Prices of a year, three a meter, each from a day of its own.
+fn price_facts(seed: u64) -> Vec<PriceFact> {
+    let mut random = Random(seed ^ 0x9121);
+    let mut facts = Vec::new();
+    for meter in ["flat", "tiers"] {
+        for third in 0..3 {
+            let month = 1 + third * 4 + random.below(4);
+            let day = 1 + random.below(28);
+            let tiers = match meter {
+                "flat" => format!("{{\"0\": 0.0{}}}", 1 + random.below(9999)),
+                _ => format!("{{\"0\": 1.{}, \"30\": 0.{}}}", random.below(100), random.below(999)),
+            };
+            let card = fixtures::rate_card(&[(meter, &tiers)])
+                .replace("2010-01-01", &format!("2025-{month:02}-{day:02}"));
+            let late = 1 + random.below(LATE_MAX);
+            facts.push(PriceFact { arrives: (month + late).min(MONTHS), card });
+        }
+    }
+    facts
+}
+
+/// Both sellers accept what has been restated of a month, bottom up or top down.
+fn accept(world: &World, month: &str, random: &mut Random) {
+    let mut sellers = ["cloud", "partner"];
+    if random.below(2) == 0 {
+        sellers.reverse();
+    }
+    for seller in sellers {
+        world.accept(month, (seller, None), Some("agreed")).unwrap();
+    }
+}
+
 fn arrive<'f>(world: &World, name: &str, facts: impl Iterator<Item = &'f Fact>) {
     let header = "event_id,corrects,subscription_id,meter_id,usage_start,usage_end,quantity,unit,\
                   resource_uri,recorded_at\n";
@@ -126,7 +164,8 @@ fn a_year_of_random_facts_comes_to_what_perfect_knowledge_would_have_billed() {
         let facts = facts(seed);
         let mut random = Random(seed ^ 0xabcd);
         let mut late = world("2025-02-03T09:00:00Z");
-        let mut adjustments = 0;
+        let prices = price_facts(seed);
+        let (mut adjustments, mut restated) = (0, 0);
         for month in 1..=MONTHS {
             let (year, next) = if month == 12 { (2026, 1) } else { (2025, month + 1) };
             late.go_to(&format!("{year}-{next:02}-03T09:00:00Z")).unwrap();
@@ -135,17 +174,32 @@ fn a_year_of_random_facts_comes_to_what_perfect_knowledge_would_have_billed() {
                 arrived.reverse();
             }
             arrive(&late, &format!("usage-{month}.csv"), arrived.into_iter());
+            for (at, price) in prices.iter().enumerate().filter(|(_, p)| p.arrives == month) {
+                late.restate_prices("list", &format!("price-{at}.json"), &price.card).unwrap();
+            }
             late.close(&format!("2025-{month:02}"), 2).unwrap();
             for earlier in 1..month {
+                let earlier = format!("2025-{earlier:02}");
                 if random.below(3) == 0 || month == MONTHS {
-                    let adjusted = late.adjust(&format!("2025-{earlier:02}"), 2).unwrap();
-                    adjustments += u32::from(adjusted.revision.is_some());
+                    // A seller may accept before the one above it does, and then once more.
+                    for _ in 0..if month == MONTHS { 2 } else { random.below(2) } {
+                        if !late.restated(&earlier).unwrap().open.is_empty() {
+                            accept(&late, &earlier, &mut random);
+                            restated += 1;
+                        }
+                        let adjusted = late.adjust(&earlier, 2).unwrap();
+                        adjustments += u32::from(adjusted.revision.is_some());
+                    }
                 }
             }
         }
+        assert!(restated > 3, "seed {seed}: {restated} restatements are too few to tell");
         assert!(adjustments > 10, "seed {seed}: {adjustments} adjustments are too few to tell");
         let perfect = world("2026-01-03T09:00:00Z");
         arrive(&perfect, "usage.csv", facts.iter());
+        for (at, price) in prices.iter().enumerate() {
+            perfect.prices("list", &format!("price-{at}.json"), &price.card).unwrap();
+        }
         for month in 1..=MONTHS {
             perfect.close(&format!("2025-{month:02}"), 2).unwrap();
         }
