@@ -60,15 +60,47 @@ struct BilledGroup {
     certain: bool,
 }
 
-/// Which subscriptions and meters some edge adjusts, in whatever revision.
-pub(crate) fn adjusted(folder: &Folder, faults: &mut Faults) -> HashSet<Scope> {
-    let mut adjusted: HashSet<Scope> = HashSet::new();
+/// Which subscriptions and meters edges adjust, in whatever revision.
+#[derive(Debug, Default)]
+pub(crate) struct Adjusted {
+    by_edge: HashMap<Pair, HashSet<Scope>>,
+    /// Those of any edge: what was used of them is compared.
+    all: HashSet<Scope>,
+}
+
+impl Adjusted {
+    /// Whether an edge adjusts something, so that its rows are needed.
+    pub fn has(&self, pair: &Pair, scope: &Scope) -> bool {
+        self.by_edge.get(pair).is_some_and(|scopes| scopes.contains(scope))
+    }
+
+    /// Whether some edge does.
+    pub fn has_anywhere(&self, scope: &Scope) -> bool {
+        self.all.contains(scope)
+    }
+
+    /// Whether nothing is adjusted.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+/// Reads which subscriptions and meters edges adjust.
+pub(crate) fn adjusted(folder: &Folder, faults: &mut Faults) -> Adjusted {
+    let mut adjusted = Adjusted::default();
     for revision in folder.certificate.revisions.iter().filter(|r| r.revision > 0) {
         for edge in &revision.edges {
             let place = folder.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
             let Some(path) = folder.table(&place, "daily-rated-usage") else { continue };
+            let scopes = adjusted.by_edge.entry(pair(edge)).or_default();
+            let mut last = None;
             if let Err((line, reason)) = each_row(folder, &path, |row| {
-                adjusted.insert(scope(row));
+                let of_row = scope(row);
+                if last.as_ref() != Some(&of_row) {
+                    scopes.insert(of_row.clone());
+                    adjusted.all.insert(of_row.clone());
+                    last = Some(of_row);
+                }
             }) {
                 faults.add(&path, Some(line), reason);
             }
@@ -102,6 +134,11 @@ impl Billed {
         for (scope, rows) in std::mem::take(&mut daily.kept) {
             let (used, by_day) = (used(&rows), edge.has_one_price((&scope.0, &scope.1)));
             billed.runs.insert(scope, BilledRun { rows, used, by_day, groups: BTreeMap::new() });
+        }
+        for (scope, used) in std::mem::take(&mut daily.used) {
+            let by_day = edge.has_one_price((&scope.0, &scope.1));
+            let run = BilledRun { rows: Vec::new(), used, by_day, groups: BTreeMap::new() };
+            billed.runs.insert(scope, run);
         }
         for group in &daily.groups {
             let scope = (group.subscription.to_owned(), group.meter.meter.clone());
@@ -427,7 +464,7 @@ fn round(rounding: &mut Vec<Row>, row: &Row) {
 }
 
 /// A hash of what rows say was used, whatever their order and cut.
-fn used(rows: &[Row]) -> UsageHash {
+pub(crate) fn used(rows: &[Row]) -> UsageHash {
     let (mut by_day, mut by_resource): (BTreeMap<Vec<String>, BigDecimal>, BTreeMap<_, _>) =
         Default::default();
     for row in rows.iter().filter(|row| row.cell(CHARGE_TYPE) == "new") {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::adjustment::{Adjusted, Pair, pair, used};
 use crate::daily_columns::{
     BILLING, CHARGE_TYPE, COLUMNS, Expect, METER, PRICING, QUANTITY, RESELLER, STATED,
     SUBSCRIPTION, USAGE_DATE, columns,
@@ -20,7 +21,7 @@ use crate::number;
 use crate::paths::Paths;
 use crate::prices::{MeterPrices, Price, Stated};
 use crate::table::{Row, Table};
-use crate::used::{Usage, UsedHash};
+use crate::used::{Usage, UsageHash, UsedHash};
 
 /// A group of rows: what an invoice line must say.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Daily<'a> {
     pub usage: Usage<'a>,
     /// The rows of subscriptions and meters that are adjusted.
     pub kept: HashMap<Scope, Vec<Row>>,
+    /// What was used of those that other edges adjust.
+    pub used: HashMap<Scope, UsageHash>,
     /// What rows say of the reseller of each subscription.
     pub resellers: HashMap<&'a str, String>,
 }
@@ -51,7 +54,7 @@ pub(crate) fn check<'a>(
     edge: &'a Edge<'a>,
     folder: &'a Folder,
     paths: &'a Paths<'_>,
-    adjusted: &HashSet<Scope>,
+    adjusted: &Adjusted,
     faults: &mut Faults,
 ) -> Daily<'a> {
     let Some(path) = folder.table(&edge.place, "daily-rated-usage") else {
@@ -131,11 +134,10 @@ impl<'a, 'f> Check<'a, 'f> {
         Self { edge, folder, paths, path, days, done, in_order, run: None, daily }
     }
 
-    fn rows(
-        &mut self,
-        adjusted: &HashSet<Scope>,
-        faults: &mut Faults,
-    ) -> Result<(), (u64, String)> {
+    fn rows(&mut self, adjusted: &Adjusted, faults: &mut Faults) -> Result<(), (u64, String)> {
+        let pair = pair(self.edge.certified);
+        // The rows of the current subscription and meter, where some edge adjusts them.
+        let mut run: Option<(Scope, Vec<Row>)> = None;
         let names = columns();
         let table = Table::open(&self.folder.root.join(&self.path), &names);
         let mut table = table.map_err(|reason| (1, reason))?;
@@ -145,12 +147,33 @@ impl<'a, 'f> Check<'a, 'f> {
             if adjusted.is_empty() {
                 continue;
             }
-            let scope = (row.cell(SUBSCRIPTION).to_owned(), row.cell(METER).to_owned());
-            if adjusted.contains(&scope) {
-                self.daily.kept.entry(scope).or_default().push(row.clone());
+            let same = run.as_ref().is_some_and(|((subscription, meter), _)| {
+                subscription == row.cell(SUBSCRIPTION) && meter == row.cell(METER)
+            });
+            if !same {
+                self.keep(run.take(), adjusted, &pair);
+                let scope = (row.cell(SUBSCRIPTION).to_owned(), row.cell(METER).to_owned());
+                run = Some((scope, Vec::new()));
+            }
+            if let Some((scope, rows)) = &mut run
+                && adjusted.has_anywhere(scope)
+            {
+                rows.push(row.clone());
             }
         }
+        self.keep(run, adjusted, &pair);
         Ok(())
+    }
+
+    /// Keeps the rows of a subscription and meter if this edge adjusts them; if another one does,
+    /// what was used.
+    fn keep(&mut self, run: Option<(Scope, Vec<Row>)>, adjusted: &Adjusted, pair: &Pair) {
+        let Some((scope, rows)) = run.filter(|(_, rows)| !rows.is_empty()) else { return };
+        if adjusted.has(pair, &scope) {
+            self.daily.kept.entry(scope).or_default().extend(rows);
+        } else {
+            self.daily.used.insert(scope, used(&rows));
+        }
     }
 
     fn take(&mut self, row: &Row, faults: &mut Faults) {

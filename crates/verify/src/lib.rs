@@ -34,8 +34,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use fault::{Fault, Faults};
 
-use adjustment::{Billed, Pair, pair};
-use daily::Scope;
+use adjustment::{Adjusted, Billed, Pair, pair};
 use edge::Edge;
 use prices::Prices;
 use rows::EdgeSeen;
@@ -133,7 +132,7 @@ struct History {
 fn check_revision(
     folder: &folder::Folder,
     revision: &folder::Revision,
-    (adjusted, history): (&HashSet<Scope>, &mut History),
+    (adjusted, history): (&Adjusted, &mut History),
     workers: usize,
     faults: &mut Faults,
 ) -> Vec<VerifiedEdge> {

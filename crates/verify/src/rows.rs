@@ -1,11 +1,9 @@
 //! The rows of an edge: each is checked, and together they make the invoice.
 
-use std::collections::HashSet;
-
 use bigdecimal::BigDecimal;
 
-use crate::adjustment::Billed;
-use crate::daily::{self, Scope};
+use crate::adjustment::{Adjusted, Billed};
+use crate::daily;
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
@@ -28,7 +26,7 @@ pub(crate) fn check<'a>(
     edge: &'a Edge<'a>,
     folder: &'a Folder,
     paths: &'a Paths<'_>,
-    (billed, adjusted): (&mut Billed, &HashSet<Scope>),
+    (billed, adjusted): (&mut Billed, &Adjusted),
     faults: &mut Faults,
 ) -> EdgeSeen<'a> {
     let certified = edge.certified;
