@@ -12,6 +12,7 @@ mod difference;
 mod draw;
 mod frozen;
 mod horizon;
+mod portion;
 mod post;
 mod side;
 mod touched;
@@ -22,7 +23,7 @@ use domain::LineOf;
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::usage::Columns;
-use rating::{EdgeIndex, RateBook};
+use rating::{EdgeIndex, RateBook, Unpriced};
 use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
 use crate::close::RATED_LINES;
@@ -33,6 +34,8 @@ use crate::naming::Naming;
 use crate::partitions::in_parallel_with;
 use crate::rate::{MissingPrice, missing_of};
 use crate::{Ctx, facts};
+use draw::{Drawing, DrawnEdge};
+use portion::{Names, Raters, portions};
 use side::Rated;
 
 pub(crate) use frozen::GROUPS;
@@ -108,10 +111,10 @@ pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<D
     let last = last_revision(&mut tx, month).await?;
     let work = Work::load(&ctx, &mut tx, &last, i64::MAX).await?;
     drop(tx);
-    let rated = work.rate(workers, true)?;
-    work.check_frozen(&ctx, &rated)?;
-    let today = work.now.known.programme.zone.day_of(ctx.now);
-    work.differences(&rated, today)
+    let beyond = work.beyond(work.now.known.programme.zone.day_of(ctx.now));
+    let drawn = work.draw(workers, &beyond)?;
+    work.check_frozen(&ctx, &drawn.groups)?;
+    work.differences(&drawn, &beyond)
 }
 
 /// The last time that a month was billed.
@@ -214,48 +217,51 @@ pub(crate) struct Work {
     pub now: Side,
 }
 
-/// Both sides, rated.
+/// Groups of both sides.
+#[derive(Default)]
 pub(crate) struct Both {
     pub before: KeptGroups,
     pub now: KeptGroups,
-    parts: Vec<(Rated, Rated)>,
+    /// Usage that has no price now.
+    pub unpriced: Vec<Unpriced>,
 }
 
 impl Both {
     /// Rates both sides of every partition with something new.
-    pub fn rate(
-        (before, now): (&Side, &Side),
-        touched: &Touched,
-        workers: usize,
-        with_lines: bool,
-    ) -> Result<Self> {
-        let partitions: Vec<usize> =
-            (0..now.partitions()).filter(|partition| now.meets(touched, *partition)).collect();
-        let columns = if with_lines { Columns::Details } else { Columns::Times };
-        let names = with_lines.then(|| (before.line_names(), now.line_names()));
-        let (then, today) = (names.as_ref().map(|n| &n.0), names.as_ref().map(|n| &n.1));
-        let raters = || (before.rater(then), now.rater(today));
+    pub fn rate((before, now): (&Side, &Side), touched: &Touched, workers: usize) -> Result<Self> {
+        let partitions = now.touched_partitions(touched);
+        let columns = Columns::Times;
+        let raters = || (before.rater(None), now.rater(None));
         let parts = in_parallel_with(workers, partitions.len(), raters, |(then, today), at| {
             let rows = now.rows(touched, partitions[at], columns)?;
             let known = rows.iter().filter(|(segment, _)| before.knows(segment));
             let known = known.map(|(_, rows)| rows);
-            let how = (columns, with_lines);
-            Ok((side::rate(then, known, how)?, side::rate(today, rows.iter().map(|r| &r.1), how)?))
+            let before = side::rate(then, known, columns)?;
+            Ok((before, side::rate(today, rows.iter().map(|r| &r.1), columns)?))
         })?;
-        let mut both =
-            Self { before: KeptGroups::default(), now: KeptGroups::default(), parts: Vec::new() };
-        for (mut a, mut b) in parts {
-            both.before.append(std::mem::take(&mut a.groups));
-            both.now.append(std::mem::take(&mut b.groups));
-            both.parts.push((a, b));
-        }
+        let mut both = Self::default();
+        parts.into_iter().for_each(|(before, now)| both.take(before, now));
         Ok(both)
     }
 
-    /// Usage that has no price now.
-    pub fn unpriced(&self) -> impl Iterator<Item = &rating::Unpriced> {
-        self.parts.iter().flat_map(|(_, now)| &now.unpriced)
+    fn take(&mut self, before: Rated, now: Rated) {
+        self.before.append(before.groups);
+        self.now.append(now.groups);
+        self.unpriced.extend(now.unpriced);
     }
+
+    fn append(&mut self, other: Self) {
+        self.before.append(other.before);
+        self.now.append(other.now);
+        self.unpriced.extend(other.unpriced);
+    }
+}
+
+/// Both sides, and what each edge that is corrected comes to.
+pub(crate) struct Drawn {
+    pub groups: Both,
+    /// None where usage has no price.
+    pub edges: Vec<DrawnEdge>,
 }
 
 impl Work {
@@ -288,9 +294,35 @@ impl Work {
         })
     }
 
-    /// Rates both sides of every partition with something new.
-    pub fn rate(&self, workers: usize, with_lines: bool) -> Result<Both> {
-        Both::rate((&self.before, &self.now), &self.touched, workers, with_lines)
+    /// Rates both sides of every partition with something new, and draws what edges come to that
+    /// are still corrected.
+    pub fn draw(&self, workers: usize, beyond: &BTreeSet<EdgeIndex>) -> Result<Drawn> {
+        let sides = (&self.before, &self.now);
+        let partitions = self.now.touched_partitions(&self.touched);
+        let drawing = Drawing::new(self, beyond);
+        let names = Names::of(sides.0, sides.1);
+        let raters = || Raters::new(sides.0, sides.1, &names);
+        let parts = in_parallel_with(workers, partitions.len(), raters, |raters, at| {
+            let (mut groups, mut edges) = (Both::default(), Vec::new());
+            for portion in portions(sides, &self.touched, partitions[at])? {
+                let (before, now) = raters.rate(portion)?;
+                let portion = drawing.portion(before, now)?;
+                // Rows are made again when they are written.
+                edges.extend(portion.edges.into_iter().map(DrawnEdge::without_rows));
+                groups.append(portion.groups);
+            }
+            Ok((groups, edges))
+        })?;
+        let (mut groups, mut edges) = (Both::default(), BTreeMap::new());
+        for (part, drawn) in parts {
+            groups.append(part);
+            for edge in drawn {
+                DrawnEdge::collect(&mut edges, edge)?;
+            }
+        }
+        let mut edges: Vec<DrawnEdge> = edges.into_values().collect();
+        edges.iter_mut().for_each(DrawnEdge::sort);
+        Ok(Drawn { groups, edges })
     }
 
     /// Both sides, to be compared.
@@ -307,17 +339,16 @@ impl Work {
     /// The lines of each edge that is corrected, by subscription, meter and tier.
     pub fn lines(
         &self,
-        rated: &Both,
+        drawn: &Drawn,
         beyond: &BTreeSet<EdgeIndex>,
     ) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
         // Usage without a price has no rows.
-        if rated.parts.iter().any(|(_, now)| !now.unpriced.is_empty()) {
-            let mut lines = self.sides(rated).all_lines()?;
+        if !drawn.groups.unpriced.is_empty() {
+            let mut lines = self.sides(&drawn.groups).all_lines()?;
             lines.retain(|edge, _| !beyond.contains(edge));
             return Ok(lines);
         }
-        let (_, edges) = draw::draw(self, rated, beyond)?;
-        Ok(edges.into_iter().map(|drawn| (drawn.edge, drawn.lines)).collect())
+        Ok(drawn.edges.iter().map(|drawn| (drawn.edge, drawn.lines.clone())).collect())
     }
 
     /// What a line is about.
@@ -335,22 +366,21 @@ impl Work {
     }
 
     fn missing(&self, rated: &Both) -> Vec<MissingPrice> {
-        missing_of(&self.now.known, &self.now.book, rated.unpriced())
+        missing_of(&self.now.known, &self.now.book, &rated.unpriced)
     }
 
-    fn differences(&self, rated: &Both, today: Date) -> Result<Differences> {
+    fn differences(&self, drawn: &Drawn, out: &BTreeSet<EdgeIndex>) -> Result<Differences> {
         let naming = Naming::new(&self.now.known, &self.now.book);
-        let out = self.beyond(today);
         let edges_of = |lines: BTreeMap<EdgeIndex, Vec<DifferenceLine>>| {
             let edges = lines.into_iter().map(|(edge, lines)| self.edge(&naming, edge, &lines));
             let mut edges = edges.collect::<Result<Vec<_>>>()?;
             edges.sort_by(|a, b| (&a.seller_key, &a.buyer_key).cmp(&(&b.seller_key, &b.buyer_key)));
             Ok::<_, Error>(edges)
         };
-        let edges = edges_of(self.lines(rated, &out)?)?;
+        let edges = edges_of(self.lines(drawn, out)?)?;
         let mut beyond = BTreeMap::new();
         if !out.is_empty() {
-            beyond = self.sides(rated).all_lines()?;
+            beyond = self.sides(&drawn.groups).all_lines()?;
             beyond.retain(|edge, _| out.contains(edge));
         }
         let beyond = edges_of(beyond)?;
@@ -360,7 +390,7 @@ impl Work {
             revision: self.last.revision + 1,
             records: self.touched.records,
             edges,
-            missing: self.missing(rated),
+            missing: self.missing(&drawn.groups),
         })
     }
 

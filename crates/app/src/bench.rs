@@ -153,7 +153,7 @@ fn differences(
     };
     let before = side(then, segments.to_vec(), None)?;
     let now = side(today, [segments, late].concat(), Some(before.partitions()))?;
-    let rated = Both::rate((&before, &now), &touched, workers, false)?;
+    let rated = Both::rate((&before, &now), &touched, workers)?;
     let sides = Sides { before: (&before, &rated.before), now: (&now, &rated.now) };
     Ok(sides.all_lines()?.values().map(Vec::len).sum::<usize>() as u64)
 }

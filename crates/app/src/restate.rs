@@ -214,9 +214,9 @@ impl Effect {
 
     /// What each edge comes to besides.
     fn differences(&self, workers: usize) -> Result<Vec<EdgeDifference>> {
-        let both = Both::rate((&self.before, &self.now), &self.touched, workers, false)?;
+        let both = Both::rate((&self.before, &self.now), &self.touched, workers)?;
         let book = &self.now.book;
-        let missing: Vec<_> = missing_of(&self.now.known, book, both.unpriced());
+        let missing: Vec<_> = missing_of(&self.now.known, book, &both.unpriced);
         if !missing.is_empty() {
             return Err(missing_prices(self.month, &missing));
         }

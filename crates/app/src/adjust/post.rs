@@ -5,31 +5,36 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
-use documents::{Format, Layout, Sink, TableBuilder};
+use documents::{Format, Sink, TableBuilder};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result, Zone, instant_micros};
-use rating::ENGINE_VERSION;
+use rating::{ENGINE_VERSION, EdgeIndex};
 use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
-use super::draw::{DrawnEdge, draw};
+use super::draw::{Drawing, DrawnEdge};
 use super::frozen::GROUPS;
-use super::{Both, Work, last_revision, refuse_other_book};
+use super::portion::{Names, Raters, portions};
+use super::{Drawn, Work, last_revision, refuse_other_book};
 use crate::close::billing;
 use crate::frozen::{Ids, write_groups};
 use crate::groups::KeptGroups;
 use crate::invoices::place;
 use crate::issuing::{self, BilledLines, Draft, Facts};
 use crate::naming::Naming;
-use crate::partitions::in_parallel;
+use crate::partitions::{in_parallel, in_parallel_with};
 use crate::rate::missing_prices;
 use crate::taxes::Taxation;
 use crate::{Ctx, crash, sheets};
 
 /// The kind of document that the groups of an adjustment are.
 const GROUPS_KIND: &str = "groups";
+/// The file of daily rows, and what kind of document it is.
+const DAILY: &str = "daily-rated-usage.parquet";
+const DAILY_KIND: &str = "daily-rated-usage";
 
 /// A posted adjustment.
 #[derive(Debug, Clone)]
@@ -60,28 +65,28 @@ pub async fn post(
     let mut tx = ctx.write().await?;
     let mut revisions = tx.revisions(month).await?;
     let begun = revisions.pop_if(|last| last.revision > 0 && !last.finished);
-    let (work, begun, rated) = if let Some(close) = begun {
+    let zone = crate::facts::programme(&mut tx, i64::MAX).await?.zone;
+    let today = zone.day_of(ctx.now);
+    let (work, begun, drawn) = if let Some(close) = begun {
         refuse_other_date(&close, issue_on)?;
         let before = revisions.pop().ok_or_else(|| Error::internal("an adjustment of nothing"))?;
         let work = Work::load(&ctx, &mut tx, &before, close.known_at).await?;
         refuse_other_book(&work.now.book, &close)?;
-        let rated = work.rate(workers, true)?;
-        (work, Some(close), rated)
+        let drawn = work.draw(workers, &work.beyond(close.issue_on))?;
+        (work, Some(close), drawn)
     } else {
         let last = last_revision(&mut tx, month).await?;
         let known_at = tx.known_at(ctx.now_micros()).await?;
         let work = Work::load(&ctx, &mut tx, &last, known_at).await?;
-        let rated = work.rate(workers, true)?;
-        work.check_frozen(&ctx, &rated)?;
-        let missing = work.missing(&rated);
+        let drawn = work.draw(workers, &work.beyond(issue_on.unwrap_or(today)))?;
+        work.check_frozen(&ctx, &drawn.groups)?;
+        let missing = work.missing(&drawn.groups);
         if !missing.is_empty() {
             return Err(missing_prices(month, &missing));
         }
-        (work, None, rated)
+        (work, None, drawn)
     };
-    let today = work.now.known.programme.zone.day_of(ctx.now);
-    let issue_day = begun.as_ref().map_or(issue_on.unwrap_or(today), |close| close.issue_on);
-    let drawing = Drawing::of(&work, &rated, issue_day)?;
+    let drawing = Posting::of(&work, drawn);
     let close = match begun {
         Some(close) => close,
         None if drawing.edges.is_empty() => return Ok(work.nothing(&ctx)),
@@ -164,19 +169,17 @@ impl Work {
 }
 
 /// Everything that the documents of an adjustment say.
-struct Drawing<'a> {
+struct Posting<'a> {
     work: &'a Work,
-    groups: &'a KeptGroups,
+    groups: KeptGroups,
     naming: Naming<'a>,
-    layout: Layout,
     edges: Vec<DrawnEdge>,
 }
 
-impl<'a> Drawing<'a> {
-    fn of(work: &'a Work, rated: &'a Both, issue_on: Date) -> Result<Self> {
+impl<'a> Posting<'a> {
+    fn of(work: &'a Work, drawn: Drawn) -> Self {
         let naming = Naming::new(&work.now.known, &work.now.book);
-        let (layout, edges) = draw(work, rated, &work.beyond(issue_on))?;
-        Ok(Self { work, groups: &rated.now, naming, layout, edges })
+        Self { work, groups: drawn.groups.now, naming, edges: drawn.edges }
     }
 
     /// Draws the numbers and freezes the invoices together with the facts that they follow from.
@@ -224,6 +227,7 @@ impl<'a> Drawing<'a> {
             bytes,
             lines: self.groups.groups.len() as u64,
         }];
+        let daily = self.write_daily(ctx, close, invoices, &root, workers)?;
         ctx.progress.begin("writing documents", Some(self.edges.len() as u64));
         let written = in_parallel(workers, self.edges.len(), |at| {
             let written = self.write_edge(&self.edges[at], close, invoices, &root);
@@ -231,8 +235,105 @@ impl<'a> Drawing<'a> {
             written
         })?;
         ctx.progress.end();
+        documents.extend(daily);
         documents.extend(written.into_iter().flatten());
         Ok(documents)
+    }
+
+    /// Writes the daily rows of all edges, portion by portion.
+    fn write_daily(
+        &self,
+        ctx: &Ctx<'_>,
+        close: &CloseRow,
+        invoices: &[InvoiceRow],
+        root: &Path,
+        workers: usize,
+    ) -> Result<Vec<DocumentRow>> {
+        let work = self.work;
+        let beyond = work.beyond(close.issue_on);
+        let drawing = Drawing::new(work, &beyond);
+        let mut files: BTreeMap<EdgeIndex, (&InvoiceRow, PathBuf, Sink)> = BTreeMap::new();
+        for drawn in &self.edges {
+            let (invoice, folder) = (self.invoice(drawn, invoices)?, self.folder(drawn, root));
+            std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+            let sink = Sink::create(&folder.join(DAILY), Format::Parquet, &drawing.layout)?;
+            files.insert(drawn.edge, (invoice, folder, sink));
+        }
+        let numbers: BTreeMap<EdgeIndex, &str> =
+            files.iter().map(|(edge, (invoice, ..))| (*edge, invoice.number.as_str())).collect();
+        let sides = (&work.before, &work.now);
+        let names = Names::of(sides.0, sides.1);
+        let partitions = work.now.touched_partitions(&work.touched);
+        ctx.progress.begin("writing daily files", Some(partitions.len() as u64));
+        for partition in partitions {
+            let mut portions = portions(sides, &work.touched, partition)?.into_iter();
+            loop {
+                // As many at a time as there are workers, written in their order.
+                let some: Vec<_> =
+                    portions.by_ref().take(workers.max(1)).map(|p| Mutex::new(Some(p))).collect();
+                if some.is_empty() {
+                    break;
+                }
+                let raters = || Raters::new(sides.0, sides.1, &names);
+                let tables = in_parallel_with(workers, some.len(), raters, |raters, at| {
+                    let portion = some[at].lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let portion = portion.ok_or_else(|| Error::internal("a portion is gone"))?;
+                    let (before, now) = raters.rate(portion)?;
+                    let drawn = drawing.portion(before, now)?;
+                    let table = |edge: &DrawnEdge| {
+                        let Some(number) = numbers.get(&edge.edge) else { return Ok(None) };
+                        let mut table = TableBuilder::new(&drawing.layout);
+                        edge.daily(number, &mut table)?;
+                        Ok(Some((edge.edge, table.take()?)))
+                    };
+                    drawn.edges.iter().map(table).collect::<Result<Vec<_>>>()
+                })?;
+                for (edge, rows) in tables.into_iter().flatten().flatten() {
+                    if let Some((_, _, sink)) = files.get_mut(&edge) {
+                        sink.write(&rows)?;
+                    }
+                }
+            }
+            ctx.progress.advance(1);
+        }
+        ctx.progress.end();
+        let mut documents = Vec::new();
+        for drawn in &self.edges {
+            let Some((invoice, folder, sink)) = files.remove(&drawn.edge) else { continue };
+            sink.finish()?;
+            let rows = drawn.rows.usage + drawn.rows.rounding;
+            let place = self.place(drawn, close);
+            let row = issuing::document_row(invoice, (&folder, &place), DAILY, DAILY_KIND, rows)?;
+            documents.push(row);
+        }
+        crash::point();
+        Ok(documents)
+    }
+
+    /// The invoice of an edge, as it was frozen.
+    fn invoice<'i>(&self, drawn: &DrawnEdge, invoices: &'i [InvoiceRow]) -> Result<&'i InvoiceRow> {
+        let terms = &self.work.now.book.edges()[drawn.edge.get()];
+        let (seller, buyer) = (terms.seller, terms.buyer);
+        let invoice = invoices.iter().find(|i| (i.seller, i.buyer) == (seller, buyer));
+        invoice
+            .filter(|i| (i.net, i.rated_lines) == (drawn.net, drawn.rows.usage))
+            .ok_or_else(|| Error::internal("an invoice is not what the facts of it give"))
+    }
+
+    /// The keys of an edge.
+    fn keys(&self, drawn: &DrawnEdge) -> (&str, &str) {
+        let terms = &self.work.now.book.edges()[drawn.edge.get()];
+        (self.naming.key(terms.seller), self.naming.key(terms.buyer))
+    }
+
+    fn folder(&self, drawn: &DrawnEdge, root: &Path) -> PathBuf {
+        let (seller, buyer) = self.keys(drawn);
+        root.join(seller).join(buyer)
+    }
+
+    fn place(&self, drawn: &DrawnEdge, close: &CloseRow) -> String {
+        let (seller, buyer) = self.keys(drawn);
+        format!("{}/{seller}/{buyer}", place(close.month, close.revision))
     }
 
     fn write_edge(
@@ -241,24 +342,10 @@ impl<'a> Drawing<'a> {
         close: &CloseRow,
         invoices: &[InvoiceRow],
         root: &Path,
-    ) -> Result<[DocumentRow; 3]> {
-        let terms = &self.work.now.book.edges()[drawn.edge.get()];
-        let (seller, buyer) = (terms.seller, terms.buyer);
-        let invoice = invoices.iter().find(|i| (i.seller, i.buyer) == (seller, buyer));
-        let invoice =
-            invoice
-                .filter(|i| (i.net, i.rated_lines) == (drawn.net, drawn.rows.usage))
-                .ok_or_else(|| Error::internal("an invoice is not what the facts of it give"))?;
-        let keys = (self.naming.key(seller), self.naming.key(buyer));
-        let folder = root.join(keys.0).join(keys.1);
-        std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-        let mut table = TableBuilder::new(&self.layout);
-        drawn.daily(&invoice.number, &mut table)?;
-        let path = folder.join("daily-rated-usage.parquet");
-        let mut sink = Sink::create(&path, Format::Parquet, &self.layout)?;
-        sink.write(&table.take()?)?;
-        sink.finish()?;
-        crash::point();
+    ) -> Result<[DocumentRow; 2]> {
+        let invoice = self.invoice(drawn, invoices)?;
+        let (seller, buyer) = (invoice.seller, invoice.buyer);
+        let folder = self.folder(drawn, root);
         let path = folder.join("reconciliation.parquet");
         let billed = self.reconciliation(drawn, invoice, &path)?;
         crash::point();
@@ -267,13 +354,11 @@ impl<'a> Drawing<'a> {
         let document = facts.invoice(&self.naming, invoice, drawn.edge, billed, preceding)?;
         issuing::write_json(&folder.join("invoice.json"), &document)?;
         crash::point();
-        let place = format!("{}/{}/{}", place(close.month, close.revision), keys.0, keys.1);
+        let place = self.place(drawn, close);
         let row = |name, kind, lines| {
             issuing::document_row(invoice, (&folder, &place), name, kind, lines)
         };
-        let rows = drawn.rows.usage + drawn.rows.rounding;
         Ok([
-            row("daily-rated-usage.parquet", "daily-rated-usage", rows)?,
             row("reconciliation.parquet", "reconciliation", invoice.invoice_lines)?,
             row("invoice.json", "invoice", 1)?,
         ])

@@ -21,15 +21,29 @@ pub(crate) struct Side {
     pub usage: PeriodUsage,
 }
 
-/// The touched usage of a partition, rated.
+/// Touched usage, rated.
 #[derive(Default)]
 pub(crate) struct Rated {
     pub groups: KeptGroups,
+    /// Where they were wanted.
+    rows: RatedRows,
+    pub unpriced: Vec<Unpriced>,
+}
+
+/// Rows of usage and what they come to.
+#[derive(Default)]
+pub(crate) struct RatedRows {
     /// The usage, in canonical order.
     pub usage: Vec<RecordBatch>,
-    /// Its lines, where they were wanted.
+    /// Its lines.
     pub lines: Vec<RecordBatch>,
-    pub unpriced: Vec<Unpriced>,
+}
+
+impl Rated {
+    /// Takes the rows out.
+    pub fn take_rows(&mut self) -> RatedRows {
+        std::mem::take(&mut self.rows)
+    }
 }
 
 impl Output for Rated {
@@ -43,7 +57,7 @@ impl Output for Rated {
     }
 
     fn lines(&mut self, batch: RecordBatch) -> Result<()> {
-        self.lines.push(without_runs(&batch)?);
+        self.rows.lines.push(without_runs(&batch)?);
         Ok(())
     }
 }
@@ -94,6 +108,11 @@ impl Side {
         self.usage.partitioning.len()
     }
 
+    /// The partitions that have anything to be rated again.
+    pub fn touched_partitions(&self, touched: &Touched) -> Vec<usize> {
+        (0..self.partitions()).filter(|partition| self.meets(touched, *partition)).collect()
+    }
+
     /// Whether a partition has anything to be rated again.
     pub fn meets(&self, touched: &Touched, partition: usize) -> bool {
         touched.meets(self.usage.partitioning.partition(partition))
@@ -127,20 +146,28 @@ impl Side {
     }
 }
 
-/// Rates the rows of a partition that count.
+/// Rates the rows of a partition that count, without lines.
 pub(crate) fn rate<'r>(
     rater: &mut Rater<'_>,
     rows: impl Iterator<Item = &'r RecordBatch>,
-    (columns, with_lines): (Columns, bool),
+    columns: Columns,
 ) -> Result<Rated> {
-    let usage = resolve(rows, columns)?;
+    rate_usage(rater, resolve(rows, columns)?, false)
+}
+
+/// Rates usage in canonical order; keeps it where lines are wanted.
+pub(crate) fn rate_usage(
+    rater: &mut Rater<'_>,
+    usage: RecordBatch,
+    with_lines: bool,
+) -> Result<Rated> {
     let mut rated = Rated::default();
     if usage.num_rows() > 0 {
         rater.push(&usage, &mut rated)?;
     }
     rater.finish(&mut rated)?;
     if with_lines && usage.num_rows() > 0 {
-        rated.usage.push(usage);
+        rated.rows.usage.push(usage);
     }
     Ok(rated)
 }

@@ -9,7 +9,7 @@ use store::{CloseRow, InvoiceRow};
 use super::find::no_such_line;
 use super::{ExplainedSide, Explainer, Explanation, LineName, RatedGroup};
 use crate::Ctx;
-use crate::adjust::{Both, DifferenceLine, Side, Work, refuse_other_book};
+use crate::adjust::{DifferenceLine, Drawn, Side, Work, refuse_other_book};
 use crate::frozen::FrozenGroup;
 use crate::groups::KeptGroup;
 use crate::naming::Naming;
@@ -70,7 +70,7 @@ pub(super) async fn referenced(
 struct Posted {
     close: CloseRow,
     work: Work,
-    rated: Both,
+    drawn: Drawn,
 }
 
 impl Posted {
@@ -86,14 +86,14 @@ impl Posted {
         };
         let work = Work::load(ctx, tx, before, close.known_at).await?;
         refuse_other_book(&work.now.book, close)?;
-        let rated = work.rate(crate::workers(), true)?;
-        work.check_frozen(ctx, &rated)?;
-        Ok(Self { close: close.clone(), work, rated })
+        let drawn = work.draw(crate::workers(), &work.beyond(close.issue_on))?;
+        work.check_frozen(ctx, &drawn.groups)?;
+        Ok(Self { close: close.clone(), work, drawn })
     }
 
     /// The lines of each edge.
     fn lines(&self) -> Result<BTreeMap<EdgeIndex, Vec<DifferenceLine>>> {
-        self.work.lines(&self.rated, &self.work.beyond(self.close.issue_on))
+        self.work.lines(&self.drawn, &self.work.beyond(self.close.issue_on))
     }
 
     fn explain(
@@ -104,7 +104,7 @@ impl Posted {
     ) -> Result<Explanation> {
         let work = &self.work;
         let key = (edge, line.subscription, line.meter, line.tier);
-        let change = work.sides(&self.rated).changes()?.remove(&key);
+        let change = work.sides(&self.drawn.groups).changes()?.remove(&key);
         let change = change.ok_or_else(|| Error::internal("a line without a group"))?;
         let (takes_back, bills) = match line.charge_type {
             documents::daily::CHARGE_REVERSAL => (true, false),

@@ -10,7 +10,7 @@ use kernel::{
     Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, UnitPrice, Zone,
     instant_micros, micros_instant, ten_to,
 };
-use rating::{Charge, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
+use rating::{Charge, EdgeIndex, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
 
 use super::records::Records;
 use super::tables::{OpenTable, Tables};
@@ -139,12 +139,14 @@ impl Run {
         let book = files.book;
         let (subscription, meter) = scope;
         let path = book.path(subscription);
-        let wanted = |at: usize| path.iter().any(|edge| files.chosen.get(edge) == Some(&at));
-        tables.end_others(wanted)?;
+        // A customer may buy from several sellers, by turns.
+        let buyer = |edge: EdgeIndex| book.edges()[edge.get()].buyer;
+        let customer = path.last().map(|edge| buyer(*edge));
+        tables.end_others(|edge| Some(buyer(edge)) == customer)?;
         let mut edges = Vec::new();
         for (position, edge) in path.iter().enumerate() {
             let Some(at) = files.chosen.get(edge) else { continue };
-            let mut open = tables.take(*at)?;
+            let mut open = tables.take(*at, *edge)?;
             daily::subscription(&mut open.table, &files.naming.rows_of(subscription, *edge));
             daily::meter(&mut open.table, &files.naming.product(subscription, meter));
             daily::charge_type(&mut open.table, CHARGE_NEW);

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use arrow_array::RecordBatch;
 use documents::{Sink, TableBuilder, daily};
 use kernel::{Error, Result};
+use rating::EdgeIndex;
 
 use super::DailyFiles;
 use crate::groups::LINE_ROWS;
@@ -97,6 +98,7 @@ pub(super) struct Tables<'a> {
 
 pub(super) struct OpenTable {
     at: usize,
+    edge: EdgeIndex,
     pub table: TableBuilder,
     rows_go: RowsGo,
     pub rounding: u64,
@@ -111,7 +113,11 @@ enum RowsGo {
 }
 
 impl OpenTable {
-    fn new(files: &DailyFiles<'_>, at: usize, is_shared: bool) -> Result<Self> {
+    fn new(
+        files: &DailyFiles<'_>,
+        (at, edge): (usize, EdgeIndex),
+        is_shared: bool,
+    ) -> Result<Self> {
         let mut table = TableBuilder::new(&files.layout);
         let (start, end) = files.book.period_micros();
         daily::begin(&mut table, files.files[at].invoice_number, start, end);
@@ -120,7 +126,7 @@ impl OpenTable {
         } else {
             RowsGo::Straight(Box::new(files.create(at)?))
         };
-        Ok(Self { at, table, rows_go, rounding: 0 })
+        Ok(Self { at, edge, table, rows_go, rounding: 0 })
     }
 
     /// Hands the rows so far on.
@@ -151,10 +157,10 @@ impl<'a> Tables<'a> {
     }
 
     /// Takes the table of a wanted edge out, to be filled and put back.
-    pub fn take(&mut self, at: usize) -> Result<OpenTable> {
+    pub fn take(&mut self, at: usize, edge: EdgeIndex) -> Result<OpenTable> {
         match self.open.remove(&at) {
             Some(open) => Ok(open),
-            None => OpenTable::new(self.files, at, self.turns.sinks.contains_key(&at)),
+            None => OpenTable::new(self.files, (at, edge), self.turns.sinks.contains_key(&at)),
         }
     }
 
@@ -167,10 +173,11 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    /// Ends the files of customers other than the one of these edges.
-    pub fn end_others(&mut self, of_this_run: impl Fn(usize) -> bool) -> Result<()> {
-        let is_over =
-            |open: &OpenTable| matches!(open.rows_go, RowsGo::Straight(_)) && !of_this_run(open.at);
+    /// Ends the files of customers other than the one of some edges.
+    pub fn end_others(&mut self, of_customer: impl Fn(EdgeIndex) -> bool) -> Result<()> {
+        let is_over = |open: &OpenTable| {
+            matches!(open.rows_go, RowsGo::Straight(_)) && !of_customer(open.edge)
+        };
         let over: Vec<usize> = self.open.values().filter(|o| is_over(o)).map(|o| o.at).collect();
         over.into_iter().try_for_each(|at| self.end(at))
     }
