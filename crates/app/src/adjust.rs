@@ -39,7 +39,7 @@ use portion::{Names, Raters, portions};
 use side::Rated;
 
 pub(crate) use frozen::GROUPS;
-pub(crate) use horizon::beyond;
+pub(crate) use horizon::{beyond, left_out};
 
 pub(crate) use difference::{DifferenceLine, Sides};
 pub use post::{Adjusted, post};
@@ -203,8 +203,8 @@ pub(crate) struct Work {
     last: CloseRow,
     /// What is known up to this instant is billed.
     known_at: i64,
-    /// The days of issue of its adjustments so far.
-    issued: Vec<Date>,
+    /// The edges that earlier adjustments have left out.
+    left_out: BTreeSet<horizon::Pair>,
     /// Every earlier invoice of the month.
     invoices: Vec<InvoiceRow>,
     documents: Vec<DocumentRow>,
@@ -277,10 +277,11 @@ impl Work {
         let mut invoices = tx.invoices().await?;
         let latest = invoices.iter().map(|invoice| invoice.issue_on).max();
         invoices.retain(|invoice| invoice.month == month && invoice.revision <= last.revision);
-        let revisions = tx.revisions(month).await?.into_iter();
-        let adjusted = revisions.filter(|r| 0 < r.revision && r.revision <= last.revision);
+        let revisions = tx.revisions(month).await?;
+        let adjusted = revisions.iter().filter(|r| 0 < r.revision && r.revision <= last.revision);
+        let left_out = left_out(tx, month, &adjusted.collect::<Vec<_>>()).await?;
         Ok(Self {
-            issued: adjusted.map(|revision| revision.issue_on).collect(),
+            left_out,
             month,
             last: last.clone(),
             known_at,
@@ -332,8 +333,9 @@ impl Work {
 
     /// The edges that are no longer corrected on a day.
     pub fn beyond(&self, issue_on: Date) -> BTreeSet<EdgeIndex> {
-        let issued: Vec<Date> = self.issued.iter().copied().chain([issue_on]).collect();
-        beyond(&self.now.known, &self.now.book, &issued)
+        let mut out = beyond(&self.now.known.programme, self.month, issue_on);
+        out.extend(&self.left_out);
+        out.into_iter().filter_map(|(s, b)| self.now.book.find_edge(s, b)).collect()
     }
 
     /// The lines of each edge that is corrected, by subscription, meter and tier.

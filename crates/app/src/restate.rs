@@ -7,12 +7,15 @@
 
 use std::collections::BTreeSet;
 
+use domain::Programme;
 use kernel::{Error, Key, Month, OrganisationId, Result};
-use rating::EdgeIndex;
+use rating::{EdgeIndex, MeterIndex};
 use store::{AcceptanceRow, CloseRow, Tx};
 
 use crate::Ctx;
-use crate::adjust::{Both, EdgeDifference, Side, Sides, Touched, last_revision, partitions};
+use crate::adjust::{
+    Both, EdgeDifference, Side, Sides, Touched, beyond, last_revision, left_out, partitions,
+};
 use crate::facts::Known;
 use crate::naming::Naming;
 use crate::partitions::PeriodUsage;
@@ -70,8 +73,11 @@ pub async fn show(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Restated
     let (known, open) = if since.is_empty() {
         (Known::load(&ctx, &mut tx, month, i64::MAX).await?, Vec::new())
     } else {
-        let effect = Effect::load(&ctx, &mut tx, month, |_| true).await?;
-        let open = effect.differences(workers)?;
+        let programme = crate::facts::programme(&mut tx, i64::MAX).await?;
+        let out = uncorrected(&ctx, &mut tx, month, &programme).await?;
+        let effect = Effect::load(&ctx, &mut tx, month, |edge| !out.contains(&edge)).await?;
+        let mut open = effect.differences(workers)?;
+        open.retain(|edge| !out.contains(&(edge.seller, edge.buyer)));
         (effect.now.known, open)
     };
     let key = |id| known.programme.key_of(id);
@@ -122,9 +128,10 @@ pub async fn accept(
             wish.buyer.as_ref().map_or_else(String::new, |buyer| format!(" to {buyer}"))
         )));
     }
-    refuse_unbilled(&mut tx, &last, &effect).await?;
+    refuse_uncorrected(&ctx, &mut tx, month, &effect).await?;
+    refuse_unbilled(&ctx, &mut tx, &last, &effect).await?;
     let differences = effect.differences(workers)?;
-    refuse_without_consent(&differences, wish)?;
+    refuse_without_consent(&effect, &differences, wish)?;
     let known_at = tx.known_at(ctx.now_micros()).await?;
     for (seller, buyer) in &effect.edges {
         let consent = wish.consent.clone();
@@ -135,32 +142,94 @@ pub async fn accept(
     Ok(differences)
 }
 
-/// An adjustment bills one decision an edge: what others have bought by must stand in a document.
-async fn refuse_unbilled(tx: &mut Tx, last: &CloseRow, effect: &Effect) -> Result<()> {
-    let rows = tx.acceptances(last.month, i64::MAX).await?;
-    let unbilled = rows.iter().find(|row| {
-        last.known_at < row.known_at && effect.edges.contains(&(row.seller, row.buyer))
-    });
-    let Some(row) = unbilled else { return Ok(()) };
-    let key = |id| effect.now.known.programme.key_of(id);
+/// What is no longer corrected cannot be restated either.
+async fn refuse_uncorrected(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    month: Month,
+    effect: &Effect,
+) -> Result<()> {
+    let out = uncorrected(ctx, tx, month, &effect.now.known.programme).await?;
+    let Some((seller, buyer)) = effect.edges.iter().find(|edge| out.contains(*edge)) else {
+        return Ok(());
+    };
+    let key = |id: &OrganisationId| effect.now.known.programme.key_of(*id);
     Err(Error::conflict(format!(
-        "what {} accepted for {} has not been billed yet; bill it first with `skyhandel adjust \
-         --period {} --post`",
-        key(row.seller),
-        key(row.buyer),
-        last.month
+        "the agreement of {} and {} no longer corrects {month}; accept for other buyers with \
+         --buyer",
+        key(seller),
+        key(buyer)
     )))
 }
 
-fn refuse_without_consent(differences: &[EdgeDifference], wish: &Wish) -> Result<()> {
+/// The edges that are no longer corrected today, or were left out before.
+async fn uncorrected(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    month: Month,
+    programme: &Programme,
+) -> Result<BTreeSet<(OrganisationId, OrganisationId)>> {
+    let revisions = tx.revisions(month).await?;
+    let adjusted: Vec<&CloseRow> = revisions.iter().filter(|r| r.revision > 0).collect();
+    let mut out = left_out(tx, month, &adjusted).await?;
+    out.extend(beyond(programme, month, programme.zone.day_of(ctx.now)));
+    Ok(out)
+}
+
+/// An adjustment bills one decision an edge: what others have bought by must stand in a document.
+/// A decision that comes to other prices and is not billed yet comes first.
+async fn refuse_unbilled(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    last: &CloseRow,
+    effect: &Effect,
+) -> Result<()> {
+    let month = last.month;
+    let rows = tx.acceptances(month, i64::MAX).await?;
+    let unbilled: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| last.known_at < row.known_at)
+        .map(|row| (row.seller, row.buyer))
+        .filter(|edge| effect.edges.contains(edge))
+        .collect();
+    if unbilled.is_empty() {
+        return Ok(());
+    }
+    let now = Known::load(ctx, tx, month, i64::MAX).await?;
+    let mut billed = Known::load(ctx, tx, month, last.known_at).await?;
+    billed.meters.clone_from(&now.meters);
+    if !Touched::restates((&billed.book(month)?, &now.book(month)?), &unbilled) {
+        return Ok(());
+    }
+    let key = |id| effect.now.known.programme.key_of(id);
+    let edge = unbilled.iter().next().map_or_else(String::new, |(seller, buyer)| {
+        format!("{} accepted for {}", key(*seller), key(*buyer))
+    });
+    Err(Error::conflict(format!(
+        "what {edge} has not been billed yet; bill it first with `skyhandel adjust --period {month} \
+         --post`"
+    )))
+}
+
+/// A buyer consents to what it pays more, now or for what may still be used.
+fn refuse_without_consent(
+    effect: &Effect,
+    differences: &[EdgeDifference],
+    wish: &Wish,
+) -> Result<()> {
     if wish.consent.is_some() {
         return Ok(());
     }
-    let dearer: Vec<String> = differences
+    let mut dearer: Vec<String> = differences
         .iter()
         .filter(|edge| edge.net.minor() > 0)
         .map(|edge| format!("{} would pay {} more", edge.buyer_key, edge.net))
         .collect();
+    if dearer.is_empty() {
+        let key = |id| effect.now.known.programme.key_of(id);
+        let buyers = effect.dearer().into_iter().map(|(_, buyer)| buyer);
+        dearer.extend(buyers.map(|buyer| format!("some prices of {} rise", key(buyer))));
+    }
     if dearer.is_empty() {
         return Ok(());
     }
@@ -210,6 +279,33 @@ impl Effect {
         let now = sides.pop().ok_or_else(|| Error::internal("a side is missing"))?;
         let before = sides.pop().ok_or_else(|| Error::internal("a side is missing"))?;
         Ok(Self { month, touched, before, now, edges })
+    }
+
+    /// The edges on which some price would be higher than it is, whatever was used.
+    fn dearer(&self) -> BTreeSet<(OrganisationId, OrganisationId)> {
+        let (before, now) = (&self.before.book, &self.now.book);
+        let mut dearer = BTreeSet::new();
+        for (subscription, id) in now.subscription_indices() {
+            let Some(then) = before.find_subscription(&id.to_string()) else { continue };
+            let nodes = before.nodes(then).iter().zip(now.nodes(subscription));
+            for (edge, (a, b)) in now.path(subscription).iter().zip(nodes) {
+                let terms = &now.edges()[edge.get()];
+                let pair = (terms.seller, terms.buyer);
+                if !self.edges.contains(&pair) || dearer.contains(&pair) {
+                    continue;
+                }
+                let rises = |meter: MeterIndex| {
+                    let known = before.find_meter(now.meters()[meter.get()].as_str());
+                    known.is_some_and(|known| {
+                        before.schedule(*a, known).rises_to(&now.schedule(*b, meter))
+                    })
+                };
+                if now.meter_indices().any(rises) {
+                    dearer.insert(pair);
+                }
+            }
+        }
+        dearer
     }
 
     /// What each edge comes to besides.

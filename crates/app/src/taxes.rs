@@ -112,7 +112,7 @@ impl<'a> Taxation<'a> {
 
     /// How each category is taxed on each edge with such a subscription: seller and buyer, category,
     /// treatment. A missing rate is told in words.
-    pub fn all(&self) -> BTreeMap<(Pair, Key), Result<TaxTreatment, String>> {
+    pub fn all(&self) -> BTreeMap<(Pair, Key), Result<(TaxTreatment, Rounding), String>> {
         let mut pairs: BTreeSet<(EdgeIndex, usize)> = BTreeSet::new();
         for (at, _) in self.book.subscription_indices() {
             let category = self.of[at.get()];
@@ -120,6 +120,7 @@ impl<'a> Taxation<'a> {
         }
         let treated = pairs.into_iter().filter_map(|(edge, category)| {
             let treatment = self.treatment(edge, category).map_err(|error| error.to_string());
+            let treatment = treatment.map(|treatment| (treatment, self.of_edge(edge).rounding));
             let terms = &self.book.edges()[edge.get()];
             let key = ((terms.seller, terms.buyer), self.categories.get(category)?.clone());
             Some((key, treatment))
@@ -165,9 +166,14 @@ impl EdgeTaxes<'_> {
         let at = self.sums.iter().position(alike);
         let at = at.unwrap_or_else(|| {
             let zero = Money::zero(like.currency());
-            self.sums.push(TaxSum { treatment, base: zero, tax: zero });
+            self.sums.push(TaxSum { treatment: treatment.clone(), base: zero, tax: zero });
             self.sums.len() - 1
         });
+        // EN 16931 has one breakdown for a category and rate, so it gives all reasons.
+        let reason = &mut self.sums[at].treatment.reason;
+        if !reason.contains(&treatment.reason) {
+            *reason = format!("{reason}; {}", treatment.reason);
+        }
         self.slots[category] = Some(at);
         Ok(at)
     }

@@ -168,7 +168,7 @@ pub struct ApplyArgs {
     pub yes: bool,
     /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
     /// accepts them with `skyhandel restate`.
-    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REASON", value_parser = said)]
     pub restate: Option<String>,
 }
 
@@ -206,7 +206,7 @@ pub struct PriceArgs {
     pub quarantine: Option<PathBuf>,
     /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
     /// accepts them with `skyhandel restate`.
-    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REASON", value_parser = said)]
     pub restate: Option<String>,
 }
 
@@ -220,7 +220,7 @@ pub struct RatesArgs {
     pub quarantine: Option<PathBuf>,
     /// Let it change prices of closed months, and say why. Nothing is billed by them until a seller
     /// accepts them with `skyhandel restate`.
-    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REASON", value_parser = said)]
     pub restate: Option<String>,
 }
 
@@ -311,7 +311,7 @@ pub struct RestateArgs {
     #[arg(long, requires = "accept")]
     pub buyer: Option<Key>,
     /// How the buyer consented, which it must where it pays more.
-    #[arg(long, value_name = "TEXT", requires = "accept", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", requires = "accept", value_parser = said)]
     pub consent: Option<String>,
     /// How many workers; one a core if left out. The result does not depend on it.
     #[arg(long)]
@@ -445,4 +445,10 @@ pub struct BenchRateArgs {
     /// out.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// A text that says something.
+fn said(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("says nothing".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -13,6 +13,8 @@ use kernel::OrganisationId;
 pub struct Restatements {
     since: Vec<i64>,
     accepted: BTreeMap<(OrganisationId, OrganisationId), Vec<i64>>,
+    /// When edges were first agreed.
+    agreed: BTreeMap<(OrganisationId, OrganisationId), i64>,
 }
 
 /// By which facts an edge is priced.
@@ -38,6 +40,12 @@ impl Restatements {
             restatements.accept(edge, at);
         }
         restatements
+    }
+
+    /// Says when edges were first agreed, in microseconds since 1970.
+    #[must_use]
+    pub fn with_agreed(self, agreed: BTreeMap<(OrganisationId, OrganisationId), i64>) -> Self {
+        Self { agreed, ..self }
     }
 
     /// Adds an acceptance.
@@ -66,7 +74,8 @@ impl Restatements {
     }
 
     /// By which facts an edge is priced, by what had been accepted up to an instant. An edge that
-    /// nobody has accepted anything for keeps the first version that it was agreed in.
+    /// nobody has accepted anything for keeps the first version that it was agreed in, and starts
+    /// from what its seller paid when it was agreed.
     pub fn priced_by(
         &self,
         edge: (OrganisationId, OrganisationId),
@@ -79,8 +88,9 @@ impl Restatements {
             let version = self.since.partition_point(|since| *since <= at);
             return PricedBy { version: version.max(first_agreed), at };
         }
-        let at = self.since.get(first_agreed).map_or(i64::MAX, |next| next - 1);
-        PricedBy { version: first_agreed, at }
+        let end = self.since.get(first_agreed).map_or(i64::MAX, |next| next - 1);
+        let agreed = self.agreed.get(&edge).filter(|_| first_agreed > 0);
+        PricedBy { version: first_agreed, at: agreed.map_or(end, |agreed| end.min(*agreed)) }
     }
 }
 
@@ -110,6 +120,7 @@ mod tests {
         let edge = (organisation(1), organisation(2));
         let restated = Restatements::new(vec![100, 200], []);
         assert_eq!(restated.priced_by(edge, i64::MAX, 1), PricedBy { version: 1, at: 199 });
-        assert_eq!(restated.priced_by(edge, i64::MAX, 2), PricedBy { version: 2, at: i64::MAX });
+        let restated = restated.with_agreed(BTreeMap::from([(edge, 230)]));
+        assert_eq!(restated.priced_by(edge, i64::MAX, 2), PricedBy { version: 2, at: 230 });
     }
 }

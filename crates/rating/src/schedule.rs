@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use domain::{AppliedRate, Derivation, Tiers};
 use kernel::{
-    Currency, ExchangeRate, POW10_MAX, Percent, QUANTITY_SCALE, Quantity, UnitPrice, half_even,
-    micros_instant, ten_to,
+    Amount, Currency, ExchangeRate, POW10_MAX, Percent, QUANTITY_SCALE, Quantity, UnitPrice,
+    half_even, micros_instant, ten_to,
 };
 
 use crate::GroupPrice;
@@ -43,6 +43,21 @@ pub struct Price {
     pub rate: AppliedRate,
     /// The tiers, lowest bound first.
     pub tiers: Vec<PricedTier>,
+}
+
+impl Price {
+    fn rises_to(&self, other: &Self) -> bool {
+        let bounds = self.tiers.iter().chain(&other.tiers).map(|tier| tier.from);
+        bounds.into_iter().any(|from| {
+            let cost = |of: &Self| {
+                let tier = of.tiers.iter().rev().find(|tier| tier.from <= from)?;
+                let one = Quantity::from_mantissa(ten_to(QUANTITY_SCALE));
+                let amount = Amount::of_exchanged(one, tier.effective_unit_price, of.rate.rate);
+                amount.ok().map(Amount::mantissa)
+            };
+            cost(self).zip(cost(other)).is_some_and(|(then, now)| then < now)
+        })
+    }
 }
 
 /// A tier of a graduated price.
@@ -107,6 +122,16 @@ impl Schedule {
             }
             _ => None,
         }
+    }
+
+    /// Whether some unit costs more by another schedule of the same month, at some time and after
+    /// some quantity. Where one of them has no price, there is nothing to compare.
+    pub fn rises_to(&self, other: &Self) -> bool {
+        let starts = self.intervals.iter().chain(&other.intervals).map(|interval| interval.from);
+        starts.into_iter().any(|at| {
+            let price = |of: &Self| of.at(at).and_then(|interval| interval.price.clone().ok());
+            price(self).zip(price(other)).is_some_and(|(then, now)| then.rises_to(&now))
+        })
     }
 
     /// The stretch in which an instant lies.

@@ -39,6 +39,15 @@ impl Tx {
         Ok(fresh.len() as u64)
     }
 
+    /// Whether rates are what is known.
+    pub async fn knows_rates(&mut self, rows: &[RateRow]) -> Result<bool> {
+        let days = rows.iter().map(|row| row.on);
+        let Some((first, last)) = days.clone().min().zip(days.max()) else { return Ok(true) };
+        let known = self.rates(first, last, i64::MAX).await?;
+        let known: std::collections::HashSet<RateRow> = known.into_iter().collect();
+        Ok(rows.iter().all(|row| known.contains(row)))
+    }
+
     /// The rates of some days, both included, as known at an instant.
     pub async fn rates(&mut self, first: Date, last: Date, known_at: i64) -> Result<Vec<RateRow>> {
         let sql = "SELECT source, from_currency, to_currency, on_day, rate FROM exchange_rate r \

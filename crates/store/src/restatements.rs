@@ -1,5 +1,7 @@
 //! What has been restated of closed months, and who bills by it.
 
+use std::collections::BTreeMap;
+
 use domain::Restatements;
 use kernel::{Month, OrganisationId, Result};
 
@@ -73,6 +75,24 @@ impl Tx {
         let since = self.restated(month, known_at).await?;
         let accepted = self.acceptances(month, known_at).await?;
         let accepted = accepted.iter().map(|row| ((row.seller, row.buyer), row.known_at));
-        Ok(Restatements::new(since.into_iter().map(|(at, _)| at).collect(), accepted))
+        let agreed = self.first_agreed(known_at).await?;
+        let since = since.into_iter().map(|(at, _)| at).collect();
+        Ok(Restatements::new(since, accepted).with_agreed(agreed))
+    }
+
+    /// When each edge was first agreed, as known at an instant.
+    async fn first_agreed(
+        &mut self,
+        known_at: i64,
+    ) -> Result<BTreeMap<(OrganisationId, OrganisationId), i64>> {
+        let sql = "SELECT seller_id, buyer_id, MIN(known_at) FROM agreement WHERE known_at <= $1 \
+                   GROUP BY seller_id, buyer_id";
+        let rows = self.fetch(sql, vec![int(known_at)]).await?;
+        rows.iter()
+            .map(|row| {
+                let edge = (row.parsed(0, "organisation id")?, row.parsed(1, "organisation id")?);
+                Ok((edge, row.int(2)?))
+            })
+            .collect()
     }
 }

@@ -2,27 +2,37 @@
 
 use std::collections::BTreeSet;
 
-use domain::Validity;
+use domain::{Programme, Validity};
 use jiff::civil::Date;
-use kernel::Month;
-use rating::{EdgeIndex, RateBook};
+use kernel::{Month, OrganisationId, Result};
+use store::{CloseRow, Tx};
 
-use crate::facts::Known;
+/// A seller and a buyer.
+pub(crate) type Pair = (OrganisationId, OrganisationId);
 
-/// The edges of a month on which nothing is billed any more, given the days on which it was
-/// adjusted and is now: an edge that was left out once stays as it was billed then.
-pub(crate) fn beyond(known: &Known, book: &RateBook, issued: &[Date]) -> BTreeSet<EdgeIndex> {
-    let month = book.month();
-    let Some(latest) = issued.iter().max() else { return BTreeSet::new() };
+/// The edges that some adjustments of a month have left out, each by what was known then. They stay
+/// as they were billed, whatever is agreed later.
+pub(crate) async fn left_out(
+    tx: &mut Tx,
+    month: Month,
+    adjusted: &[&CloseRow],
+) -> Result<BTreeSet<Pair>> {
+    let mut out = BTreeSet::new();
+    for revision in adjusted {
+        let programme = crate::facts::programme(tx, revision.known_at).await?;
+        out.extend(beyond(&programme, month, revision.issue_on));
+    }
+    Ok(out)
+}
+
+/// The edges on which a month is no longer corrected on a day.
+pub(crate) fn beyond(programme: &Programme, month: Month, on: Date) -> BTreeSet<Pair> {
     let stretch = Validity::new(month.first_day(), Some(month.next().first_day()));
-    let is_beyond = |edge: &EdgeIndex| {
-        let terms = &book.edges()[edge.get()];
-        let mut agreed = known.programme.agreements_of(terms.seller, terms.buyer);
-        let agreed = agreed.find(|a| stretch.is_some_and(|month| a.validity.overlaps(month)));
-        let months = agreed.and_then(|agreed| agreed.correction_months);
-        months.is_some_and(|months| last_day(month, months) < *latest)
-    };
-    book.edge_indices().filter(is_beyond).collect()
+    let agreed = programme.agreements.iter();
+    let agreed = agreed.filter(|a| stretch.is_some_and(|month| a.validity.overlaps(month)));
+    let is_over = |months: u16| last_day(month, months) < on;
+    let over = agreed.filter(|agreed| agreed.correction_months.is_some_and(is_over));
+    over.map(|agreed| (agreed.seller, agreed.buyer)).collect()
 }
 
 /// The last day of the month so many months later.

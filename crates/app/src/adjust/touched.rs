@@ -83,6 +83,24 @@ impl Touched {
         }
     }
 
+    /// Whether some meter costs something else by another book on one of some edges.
+    pub fn restates(
+        (before, now): (&RateBook, &RateBook),
+        on: &BTreeSet<(OrganisationId, OrganisationId)>,
+    ) -> bool {
+        let mut same: BTreeSet<(NodeIndex, NodeIndex)> = BTreeSet::new();
+        now.subscription_indices().any(|(at, id)| {
+            let Some(then) = before.find_subscription(&id.to_string()) else { return false };
+            let nodes = before.nodes(then).iter().zip(now.nodes(at));
+            now.path(at).iter().zip(nodes).any(|(edge, (a, b))| {
+                let terms = &now.edges()[edge.get()];
+                on.contains(&(terms.seller, terms.buyer))
+                    && same.insert((*a, *b))
+                    && !changes((before, *a), (now, *b)).is_empty()
+            })
+        })
+    }
+
     /// Looks through usage files.
     pub fn of_files(files: impl Iterator<Item = PathBuf>, period: (i64, i64)) -> Result<Self> {
         let mut touched = Self::default();

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use documents::daily::{self, CHARGE_ROUNDING};
-use jiff::civil::Date;
 use kernel::{Error, Month, Result};
 use lake::usage::batches_of;
 use rating::{EdgeIndex, MeterIndex, SubscriptionIndex};
@@ -17,7 +16,7 @@ use super::{
     make_folders, wanted,
 };
 use crate::Ctx;
-use crate::adjust::{Side, beyond, billed_side};
+use crate::adjust::{Side, billed_side, left_out};
 use crate::facts::Known;
 use crate::frozen::{Decimals, dictionary};
 use crate::invoices::place;
@@ -51,8 +50,8 @@ impl Posted {
             let of_revision = |i: &&InvoiceRow| (i.month, i.revision) == (month, close.revision);
             let invoices = invoices.iter().filter(of_revision).cloned().collect();
             let adjusted = revisions.iter().filter(|r| (1..=close.revision).contains(&r.revision));
-            let issued: Vec<Date> = adjusted.map(|revision| revision.issue_on).collect();
-            let beyond = beyond(&side.known, &side.book, &issued);
+            let out = left_out(&mut tx, month, &adjusted.collect::<Vec<_>>()).await?;
+            let beyond = out.into_iter().filter_map(|(s, b)| side.book.find_edge(s, b)).collect();
             all.push(Self { close: close.clone(), side, invoices, beyond });
         }
         Ok(all)

@@ -56,8 +56,8 @@ fn restated(months: &[Month]) -> impl Iterator<Item = String> + '_ {
 
 /// How a file stands to what has been imported.
 enum Before {
-    /// All of it is known.
-    Done(Box<Imported>),
+    /// All of it was taken; the id of another import of it, if something else has been since.
+    Done(Box<Imported>, ImportId),
     /// It is new, or an earlier import of it left rows out; the id of the import that follows.
     Open(ImportId),
 }
@@ -68,11 +68,9 @@ async fn before(tx: &mut Tx, kind: &str, subject: &str, sha256: &str) -> Result<
     let imports = tx.imports_of(kind, subject, sha256).await?;
     let attempt = imports.len();
     let whole = imports.into_iter().find(|import| import.rows_quarantined == 0);
-    let Some(import) = whole else {
-        let name = format!("{kind}/{subject}/{sha256}/{attempt}");
-        return Ok(Before::Open(ImportId::derived(&name)));
-    };
+    let next = ImportId::derived(&format!("{kind}/{subject}/{sha256}/{attempt}"));
+    let Some(import) = whole else { return Ok(Before::Open(next)) };
     let totals = tx.control_totals(import.id).await?;
     let imported = Imported { import, totals, already: true, notes: Vec::new(), quarantine: None };
-    Ok(Before::Done(Box::new(imported)))
+    Ok(Before::Done(Box::new(imported), next))
 }

@@ -77,9 +77,9 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     let mut read_as = input.sha256.clone();
     read_as.extend(options.market.iter().map(|market| format!("/market {market}")));
     read_as.extend(options.valid_from.iter().map(|day| format!("/from {day}")));
-    let id = match super::before(&mut tx, KIND, &subject, &read_as).await? {
-        Before::Done(imported) => return Ok(*imported),
-        Before::Open(id) => id,
+    let (done, id) = match super::before(&mut tx, KIND, &subject, &read_as).await? {
+        Before::Done(imported, id) => (Some(imported), id),
+        Before::Open(id) => (None, id),
     };
     let mut quarantine = Quarantine::new(options.quarantine.as_deref());
     let mut file = read(&ctx, &input, options, &mut quarantine)?;
@@ -92,6 +92,10 @@ pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) ->
     let lake = ctx.installation.lake();
     let known = sheets::newest(&mut tx, &lake, &options.sheet, i64::MAX).await?;
     let (sheet, outcome) = merge::merge(&options.sheet, known.map(|(_, sheet)| sheet), &file)?;
+    // The same file again says something new if another one has been imported in between.
+    if let Some(done) = done.filter(|_| outcome.new + outcome.changed == 0) {
+        return Ok(*done);
+    }
     let news = News { sheet: Some(sheet.clone()), ..News::default() };
     let reason = options.restate.as_deref();
     let restated = restated_months(&ctx, &mut tx, &news, reason, "").await?;

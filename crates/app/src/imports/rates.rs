@@ -39,9 +39,9 @@ pub async fn import_rates(
     };
     let subject = source.to_string();
     let mut tx = ctx.write().await?;
-    let id = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
-        Before::Done(imported) => return Ok(*imported),
-        Before::Open(id) => id,
+    let (done, id) = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
+        Before::Done(imported, id) => (Some(imported), id),
+        Before::Open(id) => (None, id),
     };
     let (rates, rows) = match source {
         RateSource::UsdSheet => usd_sheet(&mut table, &mut bad)?,
@@ -50,6 +50,12 @@ pub async fn import_rates(
     ctx.progress.end();
     let quarantined = bad.rows();
     let quarantine = bad.finish(&input.name)?;
+    // The same file again says something new if another one has been imported in between.
+    if let Some(done) = done
+        && tx.knows_rates(&rates).await?
+    {
+        return Ok(*done);
+    }
     let news = News { rates: rates.clone(), ..News::default() };
     let restated = restated_months(&ctx, &mut tx, &news, restate, "").await?;
     let known_at = tx.known_at(ctx.now_micros()).await?;

@@ -84,7 +84,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
         None => input.sha256.clone(),
     };
     let import = match super::before(&mut tx, KIND, &subject, &read_as).await? {
-        Before::Done(imported) => return Ok(*imported),
+        Before::Done(imported, _) => return Ok(*imported),
         Before::Open(id) => id,
     };
     let directory = Directory::of(&facts::programme(&mut tx, i64::MAX).await?);

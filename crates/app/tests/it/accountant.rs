@@ -135,3 +135,35 @@ fn what_each_seller_keeps_is_shown() {
         ]
     );
 }
+
+/// A customer whose subscriptions take turns between two sellers: every daily file has all its rows.
+#[test]
+fn a_customer_may_buy_from_several_sellers_by_turns() {
+    let sold = |id: &str, path: &str| {
+        format!(
+            "\n[[subscription]]\nid = \"{id}1111111-2222-4333-8444-555555555555\"\noffer = \"plan\"\n\
+             path = [\"cloud\", \"tokyo\", \"gulf\", {path}\"dhow\"]\nfrom = 2026-01-01\n"
+        )
+    };
+    let terms = "\n[[relationship]]\npartner = \"gulf\"\nwith = \"dhow\"\nfrom = 2026-01-01\n\
+                 [[agreement]]\nseller = \"gulf\"\nbuyer = \"dhow\"\nfrom = 2026-01-01\n\
+                 currency = \"KWD\"\nprice_book = \"kuwait\"\nexchange = { source = \"programme\" }\n";
+    let souk = "\"souk\", ";
+    let programme =
+        [fixtures::FOUR_DEEP, terms, &sold("2", ""), &sold("3", souk), &sold("4", "")].concat();
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(&programme).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    for id in ["1", "2", "3", "4"] {
+        let usage = fixtures::FOUR_DEEP_USAGE
+            .replace("11111111-", &format!("{id}1111111-"))
+            .replace("\ne", &format!("\n{id}-e"));
+        world.usage(&format!("usage-{id}.csv"), usage).unwrap();
+    }
+    world.close("2026-01", 1).unwrap();
+    let folder = world.export("2026-01", "out", documents::Format::Csv).unwrap();
+    let report = verify::verify(&folder, 1);
+    assert!(report.passes(), "{:#?}", report.faults.listed());
+}

@@ -173,12 +173,14 @@ fn a_seller_accepts_what_is_known_and_no_more() {
     assert!(world.accept("2026-01", ("gulf", None), None).unwrap().is_empty());
     world.accept("2026-01", ("cloud", None), None).unwrap();
     world.accept("2026-01", ("tokyo", None), None).unwrap();
+    // What it accepted first came to nothing, so it may accept again; what comes to something is
+    // billed before the next decision.
+    assert_eq!(nets(&world.accept("2026-01", ("gulf", None), None).unwrap()), ["gulf -0.223 KWD"]);
     let refused = world.accept("2026-01", ("gulf", None), None).unwrap_err().to_string();
     assert!(refused.contains("has not been billed yet"), "{refused}");
-    let adjusted = world.adjust("2026-01", 1).unwrap();
-    assert_eq!(adjusted.keys, [("cloud".into(), "tokyo".into()), ("tokyo".into(), "gulf".into())]);
+    assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 3);
     world.accept("2026-01", ("gulf", None), None).unwrap();
-    world.adjust("2026-01", 1).unwrap();
+    assert!(world.adjust("2026-01", 1).unwrap().revision.is_none());
     export_and_verify(&world, "out");
     // Every line says how its price came about, by the prices that its seller bought at.
     for invoice in world.invoices().unwrap() {
@@ -254,4 +256,135 @@ fn only_prices_can_be_restated() {
     assert_eq!(nets(&world.restated("2026-01").unwrap().open), ["souk -0.206 KWD"]);
     let folder = world.export("2026-01", "out", Format::Parquet).unwrap();
     assert!(verify::verify(&folder, 1).passes());
+}
+
+/// What comes to nothing blocks nothing: a price that goes up and back is accepted, and the next
+/// one can be. The same file again is not what it was when another one has come in between.
+#[test]
+fn prices_may_go_back_to_what_they_were() {
+    let world = closed();
+    let back = fixtures::FOUR_DEEP_PRICES[1];
+    world.restate_prices("list", "cheaper.json", CHEAPER).unwrap();
+    world.restate_prices("list", "prices-1.json", back).unwrap();
+    assert!(world.restated("2026-01").unwrap().open.is_empty(), "as it was billed");
+    accept_all(&world);
+    assert!(world.adjust("2026-01", 1).unwrap().revision.is_none());
+    world.restate_prices("list", "cheaper.json", CHEAPER).unwrap();
+    accept_all(&world);
+    let adjusted = world.adjust("2026-01", 1).unwrap();
+    assert_eq!(adjusted.invoices[0].net.to_string(), "-0.63 USD");
+    export_and_verify(&world, "out");
+}
+
+/// A price that rises only where nothing was used so far needs consent too.
+#[test]
+fn a_price_that_rises_for_later_usage_needs_consent() {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(fixtures::FOUR_DEEP).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    let few = fixtures::FOUR_DEEP_USAGE.replace(",70,", ",7,");
+    world.usage("usage.csv", few).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    let dearer = CHEAPER.replace("0.11", "0.12").replace("0.06", "5.00");
+    world.restate_prices("list", "dearer.json", &dearer).unwrap();
+    let refused = world.accept("2026-01", ("cloud", None), None).unwrap_err().to_string();
+    assert!(refused.contains("some prices of tokyo rise"), "{refused}");
+    world.accept("2026-01", ("cloud", None), Some("agreed")).unwrap();
+}
+
+/// An edge that is agreed after a price was restated starts from what its seller paid then, and
+/// does not move with what others accept.
+#[test]
+fn an_edge_that_is_agreed_later_does_not_follow_others() {
+    let mut world = closed();
+    world.restate_prices("list", "cheaper.json", CHEAPER).unwrap();
+    world.go_to("2026-02-11T09:00:00Z").unwrap();
+    let reef = fixtures::FOUR_DEEP.to_owned()
+        + r#"
+[[organisation]]
+key = "reef"
+role = "customer"
+name = "Reef KSC"
+country = "KW"
+
+[[relationship]]
+partner = "gulf"
+with = "reef"
+from = 2026-01-01
+
+[[agreement]]
+seller = "gulf"
+buyer = "reef"
+from = 2026-01-01
+currency = "KWD"
+price_book = "kuwait"
+exchange = { source = "programme" }
+
+[[subscription]]
+id = "22222222-2222-4333-8444-555555555555"
+offer = "plan"
+path = ["cloud", "tokyo", "gulf", "reef"]
+from = 2026-01-01
+"#;
+    world.apply(&reef).unwrap();
+    let late = row("e3", "", "19", "20", "100").replace("11111111", "22222222");
+    world.usage("late.csv", format!("{HEADER}{late}")).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "billed");
+    let reef = |world: &World| billed(world).into_iter().find(|sum| sum.contains("reef")).unwrap();
+    let paid = reef(&world);
+    world.go_to("2026-02-12T09:00:00Z").unwrap();
+    world.accept("2026-01", ("cloud", None), None).unwrap();
+    world.accept("2026-01", ("tokyo", None), None).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    assert_eq!(reef(&world), paid);
+    export_and_verify(&world, "out");
+    world.accept("2026-01", ("gulf", None), None).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    assert_ne!(reef(&world), paid);
+    export_and_verify(&world, "all");
+}
+
+/// What is no longer corrected cannot be restated, and what was left out stays so.
+#[test]
+fn what_is_no_longer_corrected_is_not_restated() {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    let book = "price_book = \"wholesale\"";
+    let agreed = |months: u16| {
+        fixtures::FOUR_DEEP.replace(book, &format!("{book}\ncorrection_months = {months}"))
+    };
+    world.apply(&agreed(1)).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-03-10T09:00:00Z").unwrap();
+    world.restate_prices("list", "cheaper.json", CHEAPER).unwrap();
+    let refused = world.accept("2026-01", ("cloud", None), None).unwrap_err().to_string();
+    assert!(refused.contains("no longer corrects 2026-01"), "{refused}");
+    world.usage("late.csv", format!("{HEADER}{}", row("e3", "", "11", "12", "20"))).unwrap();
+    assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 3);
+    world.apply(&agreed(12)).unwrap();
+    world.usage("later.csv", format!("{HEADER}{}", row("e4", "", "12", "13", "20"))).unwrap();
+    assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 3, "whatever is agreed later");
+    export_and_verify(&world, "out");
+}
+
+/// A meter keeps the name by which it was billed, whatever a restated list calls it.
+#[test]
+fn a_renamed_meter_is_called_as_it_was_billed() {
+    let mut world = closed();
+    let renamed = CHEAPER.replace("\"Storage\"", "\"Blobs\"").replace("Standard", "Plain");
+    world.restate_prices("list", "renamed.json", &renamed).unwrap();
+    world.accept("2026-01", ("cloud", None), None).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "restated");
+    world.go_to("2026-02-12T09:00:00Z").unwrap();
+    world.usage("late.csv", format!("{HEADER}{}", row("e3", "", "11", "12", "20"))).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "late");
 }

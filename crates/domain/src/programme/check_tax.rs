@@ -52,6 +52,10 @@ fn registration_faults(
 }
 
 fn rate_faults(rate: &TaxRate) -> Option<Finding> {
+    if rate.exemption.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        let reason = "is empty; say why it is exempt".to_owned();
+        return Some(Finding { fact: rate_ref(rate), field: "exempt", reason });
+    }
     let reason = if rate.rate.is_negative() || Percent::HUNDRED < rate.rate {
         format!("is {} %; it must lie between 0 and 100", rate.rate)
     } else if rate.exemption.is_some() && rate.rate != Percent::ZERO {

@@ -315,8 +315,11 @@ impl RateBook {
         meter: MeterIndex,
     ) -> Option<&Meter> {
         let node = *self.chain(subscription).nodes.first()?;
-        let list = self.nodes[node.get()].list?;
-        let listed = self.lists[list as usize].meters[meter.get()].as_ref()?;
+        let list = &self.lists[self.nodes[node.get()].list? as usize];
+        // Of several versions of a list the first says what things are called, so that a document
+        // calls them what the one before has called them.
+        let mut versions = self.lists.iter().filter(|version| version.key == list.key);
+        let listed = versions.find_map(|version| version.meters[meter.get()].as_ref())?;
         Some(&listed.meter.meter)
     }
 
