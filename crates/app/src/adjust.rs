@@ -240,7 +240,9 @@ impl Both {
             Ok((before, side::rate(today, rows.iter().map(|r| &r.1), columns)?))
         })?;
         let mut both = Self::default();
-        parts.into_iter().for_each(|(before, now)| both.take(before, now));
+        for (before, now) in parts {
+            both.take(before, now);
+        }
         Ok(both)
     }
 

@@ -32,8 +32,16 @@ impl Known {
             for since in restatements.since() {
                 earlier.push(price_facts(ctx, tx, month, since - 1).await?);
             }
+            let mut billed = Vec::new();
+            let revisions = tx.revisions(month).await?;
+            for since in restatements.since() {
+                let before = revisions.iter().rev().find(|revision| revision.known_at < *since);
+                let until = before.map_or(*since, |revision| revision.known_at);
+                let meters = used(tx, month, &known.programme, until).await?;
+                billed.push(meters.into_iter().collect::<BTreeSet<_>>());
+            }
             known.restated = Some(Restated { restatements, earlier });
-            known.carry_back();
+            known.carry_back(&billed);
         }
         Ok(known)
     }
@@ -45,12 +53,15 @@ impl Known {
         Ok(Self { programme, sheets, rates, meters, restated: None })
     }
 
-    /// Gives the earlier versions what only later ones have: a meter that had no price before is
-    /// not restated.
-    fn carry_back(&mut self) {
+    /// Gives the earlier versions what only later ones have, and the present prices of what was not
+    /// billed by them: neither is restated. `billed` are the meters of each version.
+    fn carry_back(&mut self, billed: &[BTreeSet<MeterId>]) {
         let Some(restated) = &mut self.restated else { return };
         let mut later = &self.sheets;
-        for earlier in restated.earlier.iter_mut().rev() {
+        for (earlier, billed) in restated.earlier.iter_mut().zip(billed).rev() {
+            for sheet in earlier.sheets.values_mut() {
+                sheet.meters.retain(|listed| billed.contains(&listed.meter.id));
+            }
             for (key, sheet) in later {
                 match earlier.sheets.entry(key.clone()) {
                     Entry::Vacant(vacant) => {

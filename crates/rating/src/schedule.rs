@@ -167,7 +167,7 @@ impl NodePrice {
         if let Some(flat) = derivations.flat() {
             return Self::Flat(flat);
         }
-        let schedule = derivations.schedule();
+        let schedule = book.filled(node, meter, derivations.schedule());
         match schedule.flat() {
             Some(flat) => Self::Flat(flat),
             None => Self::Scheduled(Arc::new(schedule)),
@@ -269,8 +269,40 @@ impl RateBook {
         node.parent.filter(|_| node.buys)
     }
 
+    /// A schedule whose gaps are filled by what became known later, where that says more.
+    fn filled(&self, node: NodeIndex, meter: MeterIndex, schedule: Schedule) -> Schedule {
+        let Some(fallback) = self.nodes[node.get()].fallback else { return schedule };
+        if schedule.intervals.iter().all(|interval| interval.price.is_ok()) {
+            return schedule;
+        }
+        let later = self.schedule(fallback, meter);
+        let mut intervals: Vec<Interval> = Vec::new();
+        for interval in schedule.intervals {
+            if interval.price.is_ok() {
+                push_merged(&mut intervals, interval);
+                continue;
+            }
+            for other in &later.intervals {
+                let (from, until) =
+                    (interval.from.max(other.from), interval.until.min(other.until));
+                if from < until {
+                    push_merged(
+                        &mut intervals,
+                        Interval { from, until, price: other.price.clone() },
+                    );
+                }
+            }
+        }
+        Schedule { intervals }
+    }
+
     /// How the price at an instant came about; `None` where there is no price.
     pub fn derived(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<Derived<'_>> {
+        let fallback = || self.derived(self.nodes[node.get()].fallback?, meter, at);
+        self.derived_by(node, meter, at).or_else(fallback)
+    }
+
+    fn derived_by(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<Derived<'_>> {
         let derivations = Derivations::new(self, node, meter, None);
         let book = &self.books[derivations.node.book? as usize];
         let rule = derivations.winner(at)?;
@@ -299,7 +331,20 @@ impl RateBook {
 
     /// The rule that makes the price at an instant.
     pub fn derivation(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<&Derivation> {
+        if self.nodes[node.get()].fallback.is_some() {
+            return self.derived(node, meter, at).map(|derived| derived.derivation);
+        }
         Derivations::new(self, node, meter, None).winner(at).map(|rule| &rule.derivation)
+    }
+}
+
+/// Adds a stretch; neighbours with one price become one.
+fn push_merged(intervals: &mut Vec<Interval>, next: Interval) {
+    match intervals.last_mut() {
+        Some(last) if last.until == next.from && last.price == next.price => {
+            last.until = next.until;
+        }
+        _ => intervals.push(next),
     }
 }
 

@@ -117,7 +117,12 @@ fn scope(row: &Row) -> Scope {
     (row.cell(SUBSCRIPTION).to_owned(), row.cell(METER).to_owned())
 }
 
-fn each_row(folder: &Folder, path: &str, mut take: impl FnMut(&Row)) -> Result<(), (u64, String)> {
+/// Reads a daily file row by row.
+pub(crate) fn each_row(
+    folder: &Folder,
+    path: &str,
+    mut take: impl FnMut(&Row),
+) -> Result<(), (u64, String)> {
     let table = Table::open(&folder.root.join(path), &columns());
     let mut table = table.map_err(|reason| (1, reason))?;
     let mut row = Row::default();

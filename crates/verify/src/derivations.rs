@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bigdecimal::{BigDecimal, One};
 use jiff::Timestamp;
 
-use crate::adjustment::Pair;
+use crate::adjustment::{Pair, each_row};
+use crate::daily_columns::{EFFECTIVE_PRICE as USED_PRICE, METER as USED_METER};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::{Folder, Revision};
@@ -74,8 +75,16 @@ pub(crate) fn check(
             edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
         let whole = folder.is_whole();
         let is_close = revision.revision == 0;
-        let mut check =
-            Check { path, edges, before, sold: &sold, whole, is_close, said: BTreeMap::new() };
+        let mut check = Check {
+            folder,
+            path,
+            edges,
+            before,
+            sold: &sold,
+            whole,
+            is_close,
+            said: BTreeMap::new(),
+        };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
@@ -83,6 +92,7 @@ pub(crate) fn check(
 }
 
 struct Check<'a> {
+    folder: &'a Folder,
     path: String,
     edges: &'a [Edge<'a>],
     /// The price lists of earlier revisions.
@@ -285,6 +295,18 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Whether some row of the buyer is billed by a price. What was not used of a restated price
+    /// stands in no document of whoever sells to the seller.
+    fn is_billed(&self, row: &Row, edge: &Edge<'_>, meter: &MeterPrices) -> bool {
+        let Some(path) = self.folder.table(&edge.place, "daily-rated-usage") else { return true };
+        let mut found = false;
+        let read = each_row(self.folder, &path, |used| {
+            found |= used.cell(USED_METER) == meter.meter
+                && used.cell(USED_PRICE) == row.cell(EFFECTIVE);
+        });
+        found || read.is_err()
+    }
+
     /// A seller whose own prices have been restated, or are not adjusted now, sells by a price that
     /// it has paid: it stands in one of its price lists, unless the meter was never billed to it.
     fn check_bought_before(
@@ -307,7 +329,8 @@ impl Check<'_> {
         let of_meter = of_meter.filter(|listed| listed.meter == meter.meter);
         let mut paid = of_meter.flat_map(|listed| &listed.prices).filter(|p| is_paid_at(p, price));
         let is_known = paid.clone().next().is_some();
-        if is_known && !paid.any(|paid| says(row, paid, price)) {
+        if is_known && !paid.any(|paid| says(row, paid, price)) && self.is_billed(row, edge, meter)
+        {
             return Err(format!(
                 "SourcePrice is {} {} at {}, which {} has never paid to {seller}",
                 row.cell(SOURCE_PRICE),

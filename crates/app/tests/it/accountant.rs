@@ -163,7 +163,7 @@ fn a_customer_may_buy_from_several_sellers_by_turns() {
         world.usage(&format!("usage-{id}.csv"), usage).unwrap();
     }
     world.close("2026-01", 1).unwrap();
-    let folder = world.export("2026-01", "out", documents::Format::Csv).unwrap();
+    let folder = world.export("2026-01", "out", Format::Csv).unwrap();
     let report = verify::verify(&folder, 1);
     assert!(report.passes(), "{:#?}", report.faults.listed());
 }

@@ -388,3 +388,71 @@ fn a_renamed_meter_is_called_as_it_was_billed() {
     world.adjust("2026-01", 1).unwrap();
     export_and_verify(&world, "late");
 }
+
+/// Usage of a time without a price is billed once the price is known, on every edge, whoever has
+/// accepted what: nothing was billed by the gap.
+#[test]
+fn a_gap_that_is_filled_is_not_restated() {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(fixtures::FOUR_DEEP).unwrap();
+    world.prices("list", "later.json", fixtures::FOUR_DEEP_PRICES[1]).unwrap();
+    let usage: Vec<&str> = fixtures::FOUR_DEEP_USAGE.lines().collect();
+    world.usage("usage.csv", format!("{}\n{}\n", usage[0], usage[2])).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    world.usage("late.csv", format!("{}\n{}\n", usage[0], usage[1])).unwrap();
+    assert!(world.adjust("2026-01", 1).unwrap_err().to_string().contains("has no price"));
+    world.restate_prices("list", "earlier.json", fixtures::FOUR_DEEP_PRICES[0]).unwrap();
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "out");
+    // 60 units before 16 January, 40 and 30 after, as if all had been known at once.
+    assert_eq!(
+        billed(&world),
+        [
+            "cloud tokyo 11.61 USD",
+            "gulf souk 4.120 KWD",
+            "souk dhow 4.944 KWD",
+            "tokyo gulf 1831 JPY"
+        ]
+    );
+}
+
+/// A price that was restated in a tier that nobody has reached stands in no document, and need not.
+#[test]
+fn a_restated_price_without_usage_proves_itself() {
+    let mut world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(fixtures::FOUR_DEEP).unwrap();
+    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
+        world.prices("list", &format!("prices-{at}.json"), prices).unwrap();
+    }
+    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE.replace(",70,", ",7,")).unwrap();
+    world.close("2026-01", 1).unwrap();
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    let upper = fixtures::FOUR_DEEP_PRICES[1].replace("0.07", "0.05");
+    world.restate_prices("list", "upper.json", &upper).unwrap();
+    world.accept("2026-01", ("cloud", None), None).unwrap();
+    let margin = fixtures::FOUR_DEEP.replace("buy_plus = \"5\"", "buy_plus = \"4\"");
+    let apply = |ctx| app::programme::apply(ctx, "programme.toml", &margin, Some("a promise"));
+    world.run(apply).unwrap();
+    world.accept("2026-01", ("tokyo", None), None).unwrap();
+    assert_eq!(world.adjust("2026-01", 1).unwrap().invoices.len(), 1);
+    export_and_verify(&world, "out");
+}
+
+/// A meter that nobody had used has its present price, also while the price of another is restated.
+#[test]
+fn what_was_not_billed_has_its_present_price() {
+    let world = closed();
+    let other = "bbbbbbbb-0000-4000-8000-000000000001";
+    world.prices("list", "other.json", CHEAPER.replace("aaaaaaaa", "bbbbbbbb")).unwrap();
+    world.restate_prices("list", "cheaper.json", CHEAPER).unwrap();
+    let dearer = CHEAPER.replace("aaaaaaaa", "bbbbbbbb").replace("0.11", "0.50");
+    world.prices("list", "present.json", dearer).unwrap();
+    let late =
+        row("e3", "", "19", "20", "10").replace("aaaaaaaa-0000-4000-8000-000000000001", other);
+    world.usage("late.csv", format!("{HEADER}{late}")).unwrap();
+    let preview = world.differences("2026-01", 1).unwrap();
+    assert_eq!(preview.edges[0].net.to_string(), "4.50 USD");
+    world.adjust("2026-01", 1).unwrap();
+    export_and_verify(&world, "out");
+}

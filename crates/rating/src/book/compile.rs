@@ -72,6 +72,7 @@ struct NodeKey {
     exchange: Option<ExchangePolicy>,
     rates: usize,
     agreed: (i64, i64),
+    fallback: Option<NodeIndex>,
 }
 
 /// A seller and a buyer.
@@ -263,14 +264,16 @@ impl<'a> Compiler<'a> {
         let edges = path.iter().map(|pair| self.edge_index.get(pair).copied());
         let Some(edges) = edges.collect::<Option<Vec<EdgeIndex>>>() else { return };
         let mut nodes: Vec<NodeIndex> = Vec::new();
+        let newest = self.newest_nodes((&path, &edges), &subscription.offer);
         for at in 0..path.len() {
             let priced = self.priced_by(path[at], i64::MAX);
             let above = nodes.last().copied();
             let paid = match self.facts.restated {
-                Some(_) => self.paid(&path[..at], priced.at, &subscription.offer),
+                Some(_) => self.paid(&path[..at], priced.at, (&subscription.offer, &newest)),
                 None => above,
             };
-            let node = self.node((path[at], edges[at]), priced.version, paid, &subscription.offer);
+            let of = (&subscription.offer, newest.get(at).copied());
+            let node = self.node((path[at], edges[at]), priced.version, paid, of);
             let node = if paid == above { node } else { self.detached(node) };
             nodes.push(node);
         }
@@ -293,7 +296,7 @@ impl<'a> Compiler<'a> {
         let (billed, mut above) = (self.edge_index.len() as u32, None);
         for (at, pair) in path.iter().enumerate() {
             let edge = EdgeIndex(chain.edges[at].0 + billed);
-            let node = self.node((*pair, edge), self.newest + 1, above, &drafted.offer);
+            let node = self.node((*pair, edge), self.newest + 1, above, (&drafted.offer, None));
             chain.edges.push(edge);
             chain.nodes.push(node);
             above = Some(node);
@@ -316,12 +319,34 @@ impl<'a> Compiler<'a> {
     }
 
     /// What the last buyer of a path paid, by what was accepted up to an instant.
-    fn paid(&mut self, path: &[Pair], until: i64, offer: &Key) -> Option<NodeIndex> {
+    fn paid(
+        &mut self,
+        path: &[Pair],
+        until: i64,
+        (offer, newest): (&Key, &[NodeIndex]),
+    ) -> Option<NodeIndex> {
         let (last, above) = path.split_last()?;
         let priced = self.priced_by(*last, until);
-        let paid = self.paid(above, priced.at, offer);
+        let paid = self.paid(above, priced.at, (offer, newest));
         let edge = self.edge_index.get(last).copied()?;
-        Some(self.node((*last, edge), priced.version, paid, offer))
+        let fallback = newest.get(above.len()).copied();
+        Some(self.node((*last, edge), priced.version, paid, (offer, fallback)))
+    }
+
+    /// The nodes of a sale path by the newest facts alone; none where nothing was restated.
+    fn newest_nodes(
+        &mut self,
+        (path, edges): (&[Pair], &[EdgeIndex]),
+        offer: &Key,
+    ) -> Vec<NodeIndex> {
+        let mut nodes: Vec<NodeIndex> = Vec::new();
+        if self.facts.restated.is_some() {
+            for (pair, edge) in path.iter().zip(edges) {
+                let above = nodes.last().copied();
+                nodes.push(self.node((*pair, *edge), self.newest, above, (offer, None)));
+            }
+        }
+        nodes
     }
 
     /// The same node, for edges that keep to what their seller paid before.
@@ -335,8 +360,13 @@ impl<'a> Compiler<'a> {
         (pair, edge): (Pair, EdgeIndex),
         version: usize,
         parent: Option<NodeIndex>,
-        offer: &Key,
+        (offer, fallback): (&Key, Option<NodeIndex>),
     ) -> NodeIndex {
+        // The newest facts are their own fallback.
+        let own = fallback.filter(|_| version == self.newest);
+        if let Some(own) = own.filter(|own| self.nodes[own.get()].parent == parent) {
+            return own;
+        }
         let zone = &self.facts.programme.zone;
         let sheet = self.offer(version, offer).map(|offer| &offer.price_sheet);
         let first = self.first_agreed(pair);
@@ -352,7 +382,7 @@ impl<'a> Compiler<'a> {
         let is_billed = version <= self.newest;
         let keeps = is_billed && !exchange.is_some_and(|exchange| exchange.restated);
         let rates = if keeps { first } else { version };
-        let key = NodeKey { parent, list, book, currency, exchange, rates, agreed };
+        let key = NodeKey { parent, list, book, currency, exchange, rates, agreed, fallback };
         if let Some(node) = self.node_index.get(&key) {
             return *node;
         }
@@ -365,6 +395,7 @@ impl<'a> Compiler<'a> {
             rates: self.rates_into(currency, (exchange, rates), parent, list, book),
             buys: book.is_some_and(|book| self.books[book as usize].buys()),
             is_bought_from: false,
+            fallback,
             is_detached: false,
         };
         if let Some(parent) = node.parent.filter(|_| node.buys) {

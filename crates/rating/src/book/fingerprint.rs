@@ -61,7 +61,10 @@ fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
 }
 
 fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
-    let Node { parent, list, book, currency, agreed, rates, .. } = node;
+    let Node { parent, list, book, currency, agreed, rates, fallback, .. } = node;
     writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
+    if let Some(fallback) = fallback {
+        writeln!(out, "fallback {fallback:?}")?;
+    }
     writeln!(out, "{rates:?}")
 }

@@ -135,6 +135,9 @@ pub(crate) struct Node {
     pub buys: bool,
     /// Whether some rule of another node starts from this one's prices.
     pub is_bought_from: bool,
+    /// Where a price comes from that these facts do not have: the same edge by the newest facts. A
+    /// gap is not restated when it is filled, since nothing was billed by it.
+    pub fallback: Option<NodeIndex>,
     /// Whether what the seller pays by these prices is not what it is billed now: it has been
     /// restated, and this edge keeps to what was before.
     pub is_detached: bool,
