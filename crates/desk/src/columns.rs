@@ -35,6 +35,8 @@ pub(crate) enum Field {
     RateDate,
     Credit,
     CreditRate,
+    CreditType,
+    OtherCredit,
     CreditReason,
     PriceAdjustment,
     Invoice,
@@ -45,19 +47,19 @@ pub(crate) enum Field {
 
 use Field::{
     Availability, BillableQuantity, BillingAmount, BillingCurrency, ChargeEnd, ChargeStart,
-    ChargeType, Credit, CreditRate, CreditReason, Customer, CustomerName, Description,
-    EffectiveUnitPrice, Invoice, Meter, MeterName, PriceAdjustment, PricingAmount, PricingCurrency,
-    Product, ProductName, Quantity, Rate, RateDate, Reference, Region, Sku, Subscription, Subtotal,
-    TaxTotal, Total, Unit, UnitPrice, UsageDate,
+    ChargeType, Credit, CreditRate, CreditReason, CreditType, Customer, CustomerName, Description,
+    EffectiveUnitPrice, Invoice, Meter, MeterName, OtherCredit, PriceAdjustment, PricingAmount,
+    PricingCurrency, Product, ProductName, Quantity, Rate, RateDate, Reference, Region, Sku,
+    Subscription, Subtotal, TaxTotal, Total, Unit, UnitPrice, UsageDate,
 };
 
 /// Every column with its names: those of the new commerce files first, then those of the legacy
 /// files and of older versions.
-pub(crate) const NAMES: [(Field, &[&str]); 35] = [
+pub(crate) const NAMES: [(Field, &[&str]); 37] = [
     (Customer, &["CustomerId"]),
     (CustomerName, &["CustomerName", "CustomerCompanyName"]),
     (Subscription, &["SubscriptionId", "SubscriptionGuid"]),
-    (Product, &["ProductId"]),
+    (Product, &["ProductId", "DurableOfferId"]),
     (Sku, &["SkuId"]),
     (Availability, &["AvailabilityId"]),
     (Meter, &["MeterId", "ResourceGuid"]),
@@ -83,6 +85,8 @@ pub(crate) const NAMES: [(Field, &[&str]); 35] = [
     (RateDate, &["PCToBCExchangeRateDate"]),
     (Credit, &["PartnerEarnedCreditPercentage"]),
     (CreditRate, &["RateOfPartnerEarnedCredit"]),
+    (CreditType, &["CreditType"]),
+    (OtherCredit, &["CreditPercentage", "RateOfCredit"]),
     (CreditReason, &["CreditReasonCode"]),
     (PriceAdjustment, &["PriceAdjustmentDescription"]),
     (Invoice, &["InvoiceNumber"]),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bigdecimal::{BigDecimal, One, RoundingMode, Zero};
 use jiff::civil::Date;
 
-use crate::side::{Identity, Item, Key, Side, Sum};
+use crate::side::{Identity, Item, Key, Side, Sum, is_usage};
 use crate::{Cause, Difference, Kind, Part};
 
 /// Two sides and what they have in common.
@@ -107,23 +107,25 @@ impl<'a> Pair<'a> {
         let outside = |days: &BTreeMap<Date, _>| {
             !days.is_empty() && days.keys().all(|day| !is_in(other.period, *day))
         };
-        let is_usage = |charge: &String| charge.is_empty() || charge.eq_ignore_ascii_case("new");
-        let (cause, reason) =
-            if item.is_credit || item.charges.iter().any(|c| c == "customerCredit") {
-                (Cause::Credit, format!("a credit that {place} does not have"))
-            } else if own.kind == Kind::Reconciliation && !item.charges.iter().all(is_usage) {
-                let charges: Vec<&str> = item.charges.iter().map(String::as_str).collect();
-                let charges = charges.join(", ");
-                (Cause::OutsideFile, format!("charges of other kinds ({charges}), not in {place}"))
-            } else if outside(&item.days) {
-                (Cause::Late, format!("usage of days that {place} does not bill"))
-            } else if !self.subscriptions[1 - side].contains(key.subscription.as_str()) {
-                (Cause::MissingMapping, format!("{place} does not know the subscription"))
-            } else if !self.items[1 - side].contains(key.item.as_str()) {
-                (Cause::MissingMapping, format!("{place} does not know the product or meter"))
-            } else {
-                (Cause::Late, format!("usage that {place} does not have"))
-            };
+        let (cause, reason) = if item.is_credit
+            || item.charges.iter().any(|c| c.eq_ignore_ascii_case("customerCredit"))
+        {
+            (Cause::Credit, format!("a credit that {place} does not have"))
+        } else if own.kind == Kind::Reconciliation
+            && !item.charges.iter().all(|charge| is_usage(charge))
+        {
+            let charges: Vec<&str> = item.charges.iter().map(String::as_str).collect();
+            let charges = charges.join(", ");
+            (Cause::OutsideFile, format!("charges of other kinds ({charges}), not in {place}"))
+        } else if outside(&item.days) {
+            (Cause::Late, format!("usage of days that {place} does not bill"))
+        } else if !self.subscriptions[1 - side].contains(key.subscription.as_str()) {
+            (Cause::MissingMapping, format!("{place} does not know the subscription"))
+        } else if !self.items[1 - side].contains(key.item.as_str()) {
+            (Cause::MissingMapping, format!("{place} does not know the product or meter"))
+        } else {
+            (Cause::Late, format!("usage that {place} does not have"))
+        };
         Some(Part { cause, amount, reason })
     }
 
@@ -149,13 +151,19 @@ impl<'a> Pair<'a> {
             let reason = format!("{rows} rows stand twice in {}", own.file);
             taken.leave_out(side, sum, Cause::Duplicate, reason);
         }
-        self.quantities(&mut taken, a, b);
-        self.prices(&mut taken, a, b);
-        rates(&mut taken, a, b);
+        if a.says.quantity && b.says.quantity {
+            self.quantities(&mut taken, a, b);
+        }
+        if a.says.price && b.says.price && a.says.quantity == b.says.quantity {
+            self.prices(&mut taken, a, b);
+        }
+        if a.says.rate && b.says.rate && a.says.price && b.says.price {
+            rates(&mut taken, a, b);
+        }
         let explained: BigDecimal = taken.parts.iter().map(|part| &part.amount).sum();
         let left = whole - explained;
         if !left.is_zero() {
-            let bound = rounding_of(self.a, a) + rounding_of(self.b, b);
+            let bound = rounding_of(self.a, a, &taken) + rounding_of(self.b, b, &taken);
             let (cause, reason) = if left.abs() <= bound {
                 (Cause::Rounding, "amounts are rounded in one file and not in the other")
             } else {
@@ -169,8 +177,16 @@ impl<'a> Pair<'a> {
     /// Units that only one of the files has. They cost what makes both sides equal, if that is what
     /// some rows cost, and otherwise what a unit of the first file costs on average.
     fn quantities(&self, taken: &mut Taken, a: &Item, b: &Item) {
+        // Units that cost nothing may be counted in one file and not in the other.
+        for (free, other) in [(&a.free, &b.free), (&b.free, &a.free)] {
+            let counted = (taken.missing().abs() - free.abs()).abs() <= quantity_noise(self, a, b);
+            if !free.is_zero() && other.is_zero() && counted {
+                taken.second.quantity.clone_from(&taken.first.quantity);
+            }
+        }
         let missing = taken.missing();
-        if missing.is_zero() {
+        if missing.abs() <= quantity_noise(self, a, b) {
+            taken.second.quantity.clone_from(&taken.first.quantity);
             return;
         }
         let gap = &taken.second.pricing - &taken.first.pricing;
@@ -202,24 +218,38 @@ impl<'a> Pair<'a> {
         if change.abs() <= noise || (change.abs() <= cent() && !other_credit) {
             return;
         }
-        let amount = rounded(&(&change * average_rate(a)));
-        let list =
-            |item: &Item| some(&item.sum.quantity).zip(item.list.clone()).map(|(q, l)| l / q);
-        let same_list = list(a).zip(list(b)).is_some_and(|(a, b)| (a - b).abs() < tiny());
-        let credited = other_credit || (same_list && (a.credited || b.credited));
-        let cause = if credited { Cause::Credit } else { Cause::Price };
-        let reason = match cause {
-            Cause::Credit if a.credited && !b.credited => {
-                format!("{} has a partner earned credit, {} has none", self.a.file, self.b.file)
-            }
-            Cause::Credit if b.credited && !a.credited => {
-                format!("{} has a partner earned credit, {} has none", self.b.file, self.a.file)
-            }
-            Cause::Credit => "the partner earned credit is of other days or resources".to_owned(),
-            _ => "a unit costs something else".to_owned(),
+        // Of two list prices the change of the price comes first, at the first file's credit; what
+        // is left is the credit's.
+        let lists =
+            a.list.as_ref().zip(b.list.as_ref()).filter(|(a, b)| !a.is_zero() && !b.is_zero());
+        let same_units = (&a.sum.quantity - &b.sum.quantity).abs() <= quantity_noise(self, a, b);
+        let price = lists.filter(|_| same_units).map(|(of_a, of_b)| {
+            let dearer = of_b - of_a;
+            if dearer.abs() <= cent() { BigDecimal::zero() } else { dearer * &a.sum.pricing / of_a }
+        });
+        let credited = a.credited || b.credited;
+        let price = match price {
+            Some(price) if credited => rounded(&price),
+            Some(_) | None if !other_credit && !credited => change.clone(),
+            Some(price) => rounded(&price),
+            None if same_units => change.clone(),
+            None => BigDecimal::zero(),
         };
-        taken.first.pricing += change;
-        taken.part(cause, amount, reason);
+        let credit = &change - &price;
+        let rate = average_rate(a);
+        taken.first.pricing += &change;
+        if price.abs() > noise {
+            let reason = "a unit costs something else".to_owned();
+            taken.part(Cause::Price, rounded(&(&price * &rate)), reason);
+        }
+        if credit.abs() > noise && credited {
+            let reason = match (a.credited, b.credited) {
+                (true, false) => format!("{} has a credit, {} has none", self.a.file, self.b.file),
+                (false, true) => format!("{} has a credit, {} has none", self.b.file, self.a.file),
+                _ => "the credit is of other days or resources".to_owned(),
+            };
+            taken.part(Cause::Credit, rounded(&(&credit * &rate)), reason);
+        }
     }
 
     /// How much prices as they are printed may be off: the provider derives the unit price of a
@@ -233,16 +263,27 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// How much the amounts of an item may have been rounded by: a unit of the last decimal a row,
-/// and in a reconciliation file a cent before the exchange.
-fn rounding_of(side: &Side, item: &Item) -> BigDecimal {
-    let unit = BigDecimal::new(1.into(), side.decimals);
-    let rows = BigDecimal::from(item.rows);
+/// How far quantities of one thing may lie apart: reconciliation files have six decimals.
+fn quantity_noise(pair: &Pair<'_>, a: &Item, b: &Item) -> BigDecimal {
+    let of = |side: &Side, item: &Item| match side.kind {
+        Kind::Reconciliation => BigDecimal::new(item.rows.into(), 6),
+        Kind::Daily => BigDecimal::zero(),
+    };
+    of(pair.a, a) + of(pair.b, b)
+}
+
+/// How much the amounts of an item may have been rounded by: a minor unit for each row that is not
+/// exactly what it says it comes to, and in a reconciliation file a cent before the exchange. A row
+/// that says more is not rounded, but wrong.
+fn rounding_of(side: &Side, item: &Item, taken: &Taken) -> BigDecimal {
+    let rows = BigDecimal::from(item.rounded_rows);
     let before = match side.kind {
         Kind::Reconciliation => cent() * average_rate(item).abs(),
         Kind::Daily => BigDecimal::zero(),
     };
-    rows * (unit + before)
+    let bound = rows * (&item.minor_unit + before);
+    // Prices that are averages have 15 decimals.
+    bound + taken.first.quantity.abs() * tiny()
 }
 
 /// Other exchange rates, or the same of other days.

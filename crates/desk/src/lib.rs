@@ -13,7 +13,7 @@ mod read;
 mod side;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -156,13 +156,15 @@ pub struct Comparison {
     pub causes: BTreeMap<String, BTreeMap<Cause, BigDecimal>>,
     /// Every difference.
     pub differences: Vec<Difference>,
+    /// By currency, the taxes of two reconciliation files that differ.
+    pub taxes: BTreeMap<String, [BigDecimal; 2]>,
 }
 
 impl Comparison {
     /// Whether nothing but rounding differs.
     pub fn agrees(&self) -> bool {
-        let parts = self.differences.iter().flat_map(|difference| &difference.parts);
-        parts.into_iter().all(|part| part.cause == Cause::Rounding)
+        let mut parts = self.differences.iter().flat_map(|difference| &difference.parts);
+        self.taxes.is_empty() && parts.all(|part| part.cause == Cause::Rounding)
     }
 
     fn new(files: [Read; 2], told_apart_by: &str, differences: Vec<Difference>) -> Self {
@@ -173,7 +175,8 @@ impl Comparison {
                 *of_currency.entry(part.cause).or_insert_with(BigDecimal::zero) += &part.amount;
             }
         }
-        Self { files, told_apart_by: told_apart_by.to_owned(), causes, differences }
+        let told_apart_by = told_apart_by.to_owned();
+        Self { files, told_apart_by, causes, differences, taxes: BTreeMap::new() }
     }
 }
 
@@ -217,16 +220,26 @@ fn rows(a: &Path, b: &Path) -> Result<Comparison, Refused> {
         line: None,
         reason: format!(
             "has no column in common with {} that tells its rows apart: MeterId, ProductId and \
-             SkuId, or MeterDescription in every row",
+             SkuId, or MeterDescription, in most rows",
             a.display()
         ),
     })?;
     let (a, b) = (Side::load(a, identity)?, Side::load(b, identity)?);
     let differences = Pair::new(&a, &b).differences();
-    Ok(Comparison::new([read(&a), read(&b)], identity.name(), differences))
+    let compared = Comparison::new([read(&a), read(&b)], identity.name(), differences);
+    let mut taxes = BTreeMap::new();
+    if (a.kind, b.kind) == (Kind::Reconciliation, Kind::Reconciliation) {
+        let all = a.taxes.keys().chain(b.taxes.keys()).map(|currency| {
+            let of = |side: &Side| side.taxes.get(currency).cloned().unwrap_or_default();
+            (currency.clone(), [of(&a), of(&b)])
+        });
+        taxes.extend(all.filter(|(_, taxes)| taxes[0] != taxes[1]));
+    }
+    Ok(Comparison { taxes, ..compared })
 }
 
-/// The lines of an invoice against what it says that they come to.
+/// The lines of an invoice against what it says that they come to. Lines of other invoices, or in
+/// other currencies, are differences too: nobody else compares them.
 fn with_invoice(
     path: &Path,
     invoice: &Path,
@@ -235,43 +248,69 @@ fn with_invoice(
     let has = side::identities(path)?;
     let identity = has.first().copied().unwrap_or(side::Identity::Description);
     let side = Side::load(path, identity)?;
+    if side.kind == Kind::Daily {
+        return Err(Refused {
+            file: side.file,
+            line: None,
+            reason: "is a daily file, whose rows are not rounded and have no tax; name the \
+                     reconciliation file between it and the invoice"
+                .to_owned(),
+        });
+    }
     let currency = totals.currency.to_uppercase();
-    let lines = side.sum(&currency);
+    let is_of = |number: &str| number.is_empty() || number.eq_ignore_ascii_case(&totals.number);
     // Tax is on the lines too, so that totals with tax are compared with totals with tax.
-    let (stated, found) = match &totals.net {
-        Some(net) => (net.clone(), lines),
-        None => (totals.gross.clone(), &lines + side.tax(&currency)),
+    let amount = |(net, tax): &(BigDecimal, BigDecimal)| match totals.net {
+        Some(_) => net.clone(),
+        None => net + tax,
     };
-    let amount = &stated - &found;
-    let difference = Difference {
-        currency: currency.clone(),
-        subscription: String::new(),
-        customer: String::new(),
-        item: format!("invoice {}", totals.number),
-        amounts: [Some(found), Some(stated.clone())],
-        lines: [None, None],
-        difference: amount.clone(),
-        parts: vec![Part {
-            cause: Cause::OutsideFile,
-            amount: amount.clone(),
-            reason: format!("the invoice comes to something else than the lines of {}", side.file),
-        }],
-    };
-    let differences = if amount.is_zero() { Vec::new() } else { vec![difference] };
-    let others: BTreeSet<&str> = side.currencies().into_iter().filter(|c| *c != currency).collect();
-    let mut notes = Vec::new();
-    if !others.is_empty() {
-        let others: Vec<&str> = others.into_iter().collect();
-        notes.push(format!("the lines in {} are not of this invoice", others.join(", ")));
+    let stated = totals.net.clone().unwrap_or_else(|| totals.gross.clone());
+    let mut lines: BTreeMap<String, BigDecimal> = BTreeMap::new();
+    for ((currency, _), sums) in &side.invoices {
+        *lines.entry(currency.clone()).or_default() += amount(sums);
+    }
+    let own = side.invoices.iter().filter(|((c, number), _)| *c == currency && is_of(number));
+    let found: BigDecimal = own.map(|(_, sums)| amount(sums)).sum();
+    let difference =
+        |currency: &str, item: String, amounts: [Option<BigDecimal>; 2], reason: String| {
+            let of = |at: usize| amounts[at].clone().unwrap_or_default();
+            let amount = of(1) - of(0);
+            let part = Part { cause: Cause::OutsideFile, amount: amount.clone(), reason };
+            Difference {
+                currency: currency.to_owned(),
+                subscription: String::new(),
+                customer: String::new(),
+                item,
+                amounts,
+                lines: [None, None],
+                difference: amount,
+                parts: vec![part],
+            }
+        };
+    let mut differences = Vec::new();
+    if stated != found {
+        let reason = format!("the invoice comes to something else than its lines in {}", side.file);
+        let item = format!("invoice {}", totals.number);
+        differences.push(difference(&currency, item, [Some(found), Some(stated.clone())], reason));
+    }
+    for ((of, number), sums) in &side.invoices {
+        let amount = amount(sums);
+        if (*of == currency && is_of(number)) || amount.is_zero() {
+            continue;
+        }
+        let item = format!("lines of invoice {number} in {of}");
+        let reason = format!("not on invoice {}", totals.number);
+        differences.push(difference(of, item, [Some(amount), None], reason));
     }
     let read_invoice = Read {
         file: invoice.display().to_string(),
         what: format!("invoice {}", totals.number),
         rows: 1,
         sums: BTreeMap::from([(currency, stated)]),
-        notes,
+        notes: Vec::new(),
     };
-    Ok(Comparison::new([read(&side), read_invoice], "the sum of all lines", differences))
+    let read_lines = Read { sums: lines, ..read(&side) };
+    Ok(Comparison::new([read_lines, read_invoice], "the sum of all lines", differences))
 }
 
 fn read(side: &Side) -> Read {

@@ -87,12 +87,20 @@ fn sniff(sample: Box<dyn BufRead>) -> Result<(Form, u8), String> {
     let columns = Columns::of(&header)?;
     let numbers = crate::side::NUMBERS.iter().filter_map(|field| columns.at(*field));
     let numbers: Vec<usize> = numbers.collect();
-    let (mut points, mut commas) = (0, 0);
+    let (mut points, mut commas, mut grouped) = (0, 0, 0);
     for record in reader.records().map_while(Result::ok) {
         for cell in numbers.iter().filter_map(|at| record.get(*at)) {
             points += usize::from(cell.contains('.'));
             commas += usize::from(cell.contains(','));
+            grouped += usize::from(is_grouped(cell));
         }
+    }
+    if commas > 0 && grouped == commas {
+        return Err(
+            "has numbers like 25,000, of which nobody can tell whether that is a sign for \
+                    thousands; write them without"
+                .to_owned(),
+        );
     }
     let mark = match (points, commas) {
         (0, 1..) => DecimalMark::Comma,
@@ -104,6 +112,18 @@ fn sniff(sample: Box<dyn BufRead>) -> Result<(Form, u8), String> {
         _ => DecimalMark::Point,
     };
     Ok((Form { columns, header, mark }, delimiter as u8))
+}
+
+/// Whether a comma may stand for thousands: three digits behind each.
+fn is_grouped(cell: &str) -> bool {
+    let mut groups = cell.trim().trim_start_matches('-').split(',');
+    let first = groups.next().unwrap_or_default();
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let rest: Vec<&str> = groups.collect();
+    is_digits(first)
+        && first.len() <= 3
+        && !rest.is_empty()
+        && rest.iter().all(|group| group.len() == 3 && is_digits(group))
 }
 
 fn table(

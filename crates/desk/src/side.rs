@@ -15,7 +15,7 @@ use crate::value::{DecimalMark, day, number};
 use crate::{Kind, Refused};
 
 /// The columns that hold numbers.
-pub(crate) const NUMBERS: [Field; 12] = [
+pub(crate) const NUMBERS: [Field; 13] = [
     Field::UnitPrice,
     Field::EffectiveUnitPrice,
     Field::Quantity,
@@ -26,6 +26,7 @@ pub(crate) const NUMBERS: [Field; 12] = [
     Field::Rate,
     Field::Credit,
     Field::CreditRate,
+    Field::OtherCredit,
     Field::TaxTotal,
     Field::Total,
 ];
@@ -93,6 +94,17 @@ impl SubAssign<&Self> for Sum {
     }
 }
 
+/// What can be compared: not every file has the columns, nor every row the cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Says {
+    /// At which rate it is exchanged.
+    pub rate: bool,
+    /// What a unit costs.
+    pub price: bool,
+    /// How many units there are.
+    pub quantity: bool,
+}
+
 /// The rows of one key.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -100,11 +112,21 @@ pub(crate) struct Item {
     pub name: String,
     pub rows: u64,
     pub first_line: u64,
+    /// The smallest amount of its currency.
+    pub minor_unit: BigDecimal,
     pub sum: Sum,
     /// Before credits: quantity times list price; none where no list price is stated.
     pub list: Option<BigDecimal>,
     /// By rate and its day: what was exchanged by it.
     pub rates: BTreeMap<(BigDecimal, Option<Date>), BigDecimal>,
+    /// What every row says.
+    pub says: Says,
+    /// How many units cost nothing: they are in no sum.
+    pub free: BigDecimal,
+    /// Rows whose amount is not what they say that it comes to, or do not say it, and by how much
+    /// those that do have been rounded.
+    pub rounded_rows: u64,
+    pub rounded_by: BigDecimal,
     /// Whether rows have a partner earned credit.
     pub credited: bool,
     /// Rows that stand in the file more than once: how many, and their sum.
@@ -128,10 +150,10 @@ pub(crate) struct Side {
     pub items: HashMap<Key, Item>,
     /// The first and the last day that the file bills.
     pub period: Option<(Date, Date)>,
-    /// The most decimals of an amount.
-    pub decimals: i64,
     /// The tax of all rows, by currency.
     pub taxes: BTreeMap<String, BigDecimal>,
+    /// What the rows of each invoice come to before tax, and their tax, by currency and number.
+    pub invoices: BTreeMap<(String, String), (BigDecimal, BigDecimal)>,
     /// What a row of totals at the end says, where there is one.
     pub total_row: Option<(u64, BigDecimal)>,
     /// Remarks for whoever reads the answer.
@@ -167,9 +189,9 @@ fn kind_of(columns: &Columns) -> Result<Kind, String> {
     Ok(kind)
 }
 
-/// Reads a file twice: once to see by what its rows can be told apart, once to add them up.
+/// Reads a file to see by what most of its rows can be told apart.
 pub(crate) fn identities(path: &Path) -> Result<Vec<Identity>, Refused> {
-    let mut found = [true; Identity::ALL.len()];
+    let (mut found, mut rows_seen) = ([0u64; Identity::ALL.len()], 0u64);
     let mut columns = Columns::default();
     let known = RefCell::new(&mut columns);
     rows(
@@ -184,13 +206,20 @@ pub(crate) fn identities(path: &Path) -> Result<Vec<Identity>, Refused> {
             if cell(&known, row, Field::Subscription).is_empty() {
                 return Ok(());
             }
+            rows_seen += 1;
             for (at, identity) in Identity::ALL.into_iter().enumerate() {
-                found[at] &= item_of(&known, row, identity).is_some();
+                found[at] += u64::from(item_of(&known, row, identity).is_some());
             }
             Ok(())
         },
     )?;
-    Ok(Identity::ALL.into_iter().zip(found).filter(|(_, has)| *has).map(|(id, _)| id).collect())
+    if rows_seen == 0 {
+        let reason = "has no rows".to_owned();
+        return Err(Refused { file: path.display().to_string(), line: None, reason });
+    }
+    let most =
+        Identity::ALL.into_iter().zip(found).filter(|(_, has)| *has > 0 && has * 2 >= rows_seen);
+    Ok(most.map(|(identity, _)| identity).collect())
 }
 
 fn cell<'r>(columns: &Columns, row: &[&'r str], field: Field) -> &'r str {
@@ -244,8 +273,8 @@ impl Side {
                 rows: 0,
                 items: HashMap::new(),
                 period: None,
-                decimals: 0,
                 taxes: BTreeMap::new(),
+                invoices: BTreeMap::new(),
                 total_row: None,
                 notes: Vec::new(),
             },
@@ -268,10 +297,6 @@ impl Side {
             |line, row| shared.borrow_mut().row(line, row),
         )?;
         let reader = shared.into_inner();
-        if reader.side.rows == 0 {
-            let reason = "has no rows".to_owned();
-            return Err(Refused { file: reader.side.file, line: None, reason });
-        }
         Ok(reader.side)
     }
 
@@ -279,11 +304,6 @@ impl Side {
     pub fn sum(&self, currency: &str) -> BigDecimal {
         let items = self.items.iter().filter(|(key, _)| key.currency == currency);
         items.map(|(_, item)| &item.sum.amount).sum()
-    }
-
-    /// The tax of the whole file in a currency.
-    pub fn tax(&self, currency: &str) -> BigDecimal {
-        self.taxes.get(currency).cloned().unwrap_or_default()
     }
 
     /// The currencies of the file.
@@ -351,14 +371,16 @@ impl Reader {
         let key = Key {
             currency,
             subscription: text(Field::Subscription).to_lowercase(),
-            item: item_of(&self.columns, row, self.identity).unwrap_or_default(),
+            item: self.item(row),
         };
         let facts = self.facts(row, amount)?;
-        if let Some(tax) = self.number(row, Field::TaxTotal)? {
-            *self.side.taxes.entry(key.currency.clone()).or_default() += tax;
-        }
+        let tax = self.number(row, Field::TaxTotal)?.unwrap_or_default();
+        *self.side.taxes.entry(key.currency.clone()).or_default() += &tax;
+        let invoice = (key.currency.clone(), text(Field::Invoice).to_owned());
+        let of_invoice = self.side.invoices.entry(invoice).or_default();
+        of_invoice.0 += &facts.sum.amount;
+        of_invoice.1 += tax;
         self.side.rows += 1;
-        self.side.decimals = self.side.decimals.max(facts.sum.amount.fractional_digit_count());
         for day in [facts.start, facts.end].into_iter().flatten() {
             let (first, last) = self.side.period.unwrap_or((day, day));
             self.side.period = Some((first.min(day), last.max(day)));
@@ -372,54 +394,81 @@ impl Reader {
             return Err(format!("is one of more than {ITEMS_MAX} items; split the file"));
         }
         let columns = &self.columns;
-        let new = || Item::new(line, customer, description(columns, row));
+        let minor = minor_unit(&key.currency);
+        let new = || Item::new(line, minor, customer, description(columns, row));
         let item = self.side.items.entry(key).or_insert_with(new);
         item.add(facts, doubled, cell(columns, row, Field::ChargeType));
         Ok(())
     }
 
-    /// Whether the same row has been seen: one of usage says the same again, one of an invoice has
-    /// the same reference.
+    /// What a row is about: by the identity that most rows have, or by what this one has. Charges
+    /// that are not usage are things of their own.
+    fn item(&self, row: &[&str]) -> String {
+        let others = Identity::ALL.into_iter().filter(|identity| *identity != self.identity);
+        let mut identities = std::iter::once(self.identity).chain(others);
+        let item = identities.find_map(|identity| item_of(&self.columns, row, identity));
+        let item = item.unwrap_or_default();
+        let charge = cell(&self.columns, row, Field::ChargeType).to_lowercase();
+        if is_usage(&charge) { item } else { format!("{item} [{charge}]") }
+    }
+
+    /// Whether the same row has been seen: all its cells say the same again. Empty ones say nothing,
+    /// since a member may be left out.
     fn is_doubled(&mut self, row: &[&str]) -> bool {
-        let hash = [self.hasher[0].hash_one(row), self.hasher[1].hash_one(row)];
+        let cells: Vec<(usize, &str)> =
+            row.iter().copied().enumerate().filter(|(_, cell)| !cell.is_empty()).collect();
+        let hash = [self.hasher[0].hash_one(&cells), self.hasher[1].hash_one(&cells)];
         let seen = self.seen.entry(hash).or_default();
         *seen += 1;
         *seen > 1
     }
 
     fn facts(&self, row: &[&str], amount: BigDecimal) -> Result<Facts, String> {
-        let quantity = match self.number(row, Field::BillableQuantity)? {
+        let billable = self.number(row, Field::BillableQuantity)?;
+        // The quantity of a reconciliation line is 1; what was used is another column.
+        let counted = billable.is_some() || self.side.kind == Kind::Daily;
+        let quantity = match billable {
             Some(quantity) => Some(quantity),
             None => self.number(row, Field::Quantity)?,
         };
         let quantity = quantity.ok_or_else(|| format!("{} is empty", name(Field::Quantity)))?;
+        let effective = self.number(row, Field::EffectiveUnitPrice)?.filter(|_| counted);
+        let pricing = match effective.map(|effective| effective * &quantity) {
+            Some(pricing) => Some(pricing),
+            None => self.number(row, Field::PricingAmount)?,
+        };
         let rate = self.number(row, Field::Rate)?.filter(|rate| !rate.is_zero());
-        let rate = rate.unwrap_or_else(BigDecimal::one);
-        let effective = self.number(row, Field::EffectiveUnitPrice)?;
-        let pricing = match (self.number(row, Field::PricingAmount)?, &effective) {
-            (Some(pricing), _) => pricing,
-            (None, Some(effective)) => effective * &quantity,
-            (None, None) => amount.clone(),
-        };
+        let of = |field| cell(&self.columns, row, field);
+        let same = !of(Field::PricingCurrency).is_empty()
+            && of(Field::PricingCurrency).eq_ignore_ascii_case(of(Field::BillingCurrency));
+        let rate = rate.or_else(|| same.then(BigDecimal::one));
         let list = self.number(row, Field::UnitPrice)?.map(|price| price * &quantity);
-        let credit = match self.number(row, Field::Credit)? {
-            Some(credit) => Some(credit),
-            None => self.number(row, Field::CreditRate)?,
-        };
-        let adjusted = cell(&self.columns, row, Field::PriceAdjustment).to_lowercase();
-        let credited = credit.is_some_and(|credit| !credit.is_zero())
-            || adjusted.contains("partner earned credit");
-        let usage = self.day(row, Field::UsageDate)?;
         Ok(Facts {
-            sum: Sum { quantity, pricing, amount },
+            // What a row would come to if nothing were rounded, where it says so.
+            exact: pricing.as_ref().zip(rate.as_ref()).map(|(pricing, rate)| pricing * rate),
+            says: Says { rate: rate.is_some(), price: pricing.is_some(), quantity: counted },
+            sum: Sum { quantity, pricing: pricing.unwrap_or_else(|| amount.clone()), amount },
             list,
-            rate: (rate, self.day(row, Field::RateDate)?),
-            credited,
-            usage,
+            rate: rate.zip(Some(self.day(row, Field::RateDate)?)),
+            credited: self.is_credited(row)?,
+            usage: self.day(row, Field::UsageDate)?,
             start: self.day(row, Field::ChargeStart)?,
             end: self.last_day(row)?,
-            is_credit: !cell(&self.columns, row, Field::CreditReason).is_empty(),
+            is_credit: !of(Field::CreditReason).is_empty(),
         })
+    }
+
+    /// Whether a row has a credit, by whichever column says so.
+    fn is_credited(&self, row: &[&str]) -> Result<bool, String> {
+        for field in [Field::Credit, Field::CreditRate, Field::OtherCredit] {
+            if self.number(row, field)?.is_some_and(|credit| !credit.is_zero()) {
+                return Ok(true);
+            }
+        }
+        let kind = cell(&self.columns, row, Field::CreditType).to_lowercase();
+        let adjusted = cell(&self.columns, row, Field::PriceAdjustment).to_lowercase();
+        Ok(adjusted.contains("partner earned credit")
+            || (kind.contains("applied") && !kind.contains("not applied")))
     }
 
     /// The last day that a row bills. The end of a daily file's period is the first instant after
@@ -431,7 +480,8 @@ impl Reader {
         Ok(end.map(|end| if is_after { end.yesterday().unwrap_or(end) } else { end }))
     }
 
-    /// A row without a subscription is one of totals, if it says what the rows before come to.
+    /// A row without a subscription is one of totals, if it says what the rows before come to: in
+    /// its currency, or in the only one that there is.
     fn total_row(
         &mut self,
         line: u64,
@@ -441,12 +491,25 @@ impl Reader {
         let Some(amount) = amount else {
             return Err(format!("{} is empty", name(Field::Subscription)));
         };
-        let sum: BigDecimal = self.side.items.values().map(|item| &item.sum.amount).sum();
-        if sum != amount || self.side.total_row.is_some() {
+        let stated = cell(&self.columns, row, Field::BillingCurrency).to_uppercase();
+        let currencies: Vec<String> =
+            self.side.currencies().into_iter().map(str::to_owned).collect();
+        let currency = match (stated.is_empty(), currencies.as_slice()) {
+            (false, _) => stated,
+            (true, [only]) => only.clone(),
+            (true, _) => {
+                return Err(format!(
+                    "{} is empty, and a row of totals over several currencies says nothing",
+                    name(Field::Subscription)
+                ));
+            }
+        };
+        let sum = self.side.sum(&currency);
+        if (&sum - &amount).abs() > BigDecimal::new(1.into(), 2) {
             let label = row.iter().find(|cell| !cell.trim().is_empty()).copied().unwrap_or("");
             return Err(format!(
-                "{} is empty; if this row ({label}) is one of totals, it says {amount}, but the \
-                 rows before come to {sum}",
+                "{} is empty; if this row ({label}) is one of totals, it says {amount} {currency}, \
+                 but the rows before come to {sum}",
                 name(Field::Subscription)
             ));
         }
@@ -456,11 +519,35 @@ impl Reader {
     }
 }
 
+/// Whether a charge is usage, by the words of the files' charge types.
+pub(crate) fn is_usage(charge: &str) -> bool {
+    let usage = [
+        "",
+        "new",
+        "usage",
+        "adjustment",
+        "reversal",
+        "roundingadjustment",
+        "assess usage fee for current cycle",
+        "assess usage fee when cancel",
+    ];
+    usage.contains(&charge.to_lowercase().as_str())
+}
+
+/// The smallest amount of a currency; a cent of what is none.
+fn minor_unit(currency: &str) -> BigDecimal {
+    let known = iso_currency::Currency::from_code(currency);
+    let decimals = known.and_then(iso_currency::Currency::exponent).unwrap_or(2);
+    BigDecimal::new(1.into(), i64::from(decimals))
+}
+
 /// What a row says.
 struct Facts {
     sum: Sum,
+    exact: Option<BigDecimal>,
+    says: Says,
     list: Option<BigDecimal>,
-    rate: (BigDecimal, Option<Date>),
+    rate: Option<(BigDecimal, Option<Date>)>,
     credited: bool,
     usage: Option<Date>,
     start: Option<Date>,
@@ -469,8 +556,9 @@ struct Facts {
 }
 
 impl Item {
-    fn new(line: u64, customer: String, name: String) -> Self {
+    fn new(line: u64, minor_unit: BigDecimal, customer: String, name: String) -> Self {
         Self {
+            minor_unit,
             customer,
             name,
             rows: 0,
@@ -478,6 +566,10 @@ impl Item {
             sum: Sum::default(),
             list: Some(BigDecimal::zero()),
             rates: BTreeMap::new(),
+            says: Says { rate: true, price: true, quantity: true },
+            free: BigDecimal::zero(),
+            rounded_rows: 0,
+            rounded_by: BigDecimal::zero(),
             credited: false,
             doubled: (0, Sum::default()),
             days: BTreeMap::new(),
@@ -490,9 +582,29 @@ impl Item {
     fn add(&mut self, facts: Facts, doubled: bool, charge: &str) {
         let sum = &facts.sum;
         self.rows += 1;
+        if !self.charges.contains(charge) {
+            self.charges.insert(charge.to_owned());
+        }
+        if facts.says.price && sum.amount.is_zero() && sum.pricing.is_zero() {
+            self.free += &sum.quantity;
+            return;
+        }
         self.sum += sum;
         self.list = self.list.take().zip(facts.list).map(|(sum, list)| sum + list);
-        *self.rates.entry(facts.rate).or_insert_with(BigDecimal::zero) += &sum.pricing;
+        self.says.rate &= facts.says.rate;
+        self.says.price &= facts.says.price;
+        self.says.quantity &= facts.says.quantity;
+        if let Some(rate) = facts.rate {
+            *self.rates.entry(rate).or_insert_with(BigDecimal::zero) += &sum.pricing;
+        }
+        match facts.exact {
+            Some(exact) if exact == sum.amount => {}
+            Some(exact) => {
+                self.rounded_rows += 1;
+                self.rounded_by += &sum.amount - exact;
+            }
+            None => self.rounded_rows += 1,
+        }
         self.credited |= facts.credited;
         self.is_credit |= facts.is_credit;
         if doubled {
@@ -508,9 +620,6 @@ impl Item {
         }
         if let Some(day) = facts.usage {
             *self.days.entry(day).or_default() += sum;
-        }
-        if !self.charges.contains(charge) {
-            self.charges.insert(charge.to_owned());
         }
     }
 }

@@ -19,6 +19,13 @@ struct ComparisonJson {
     files: Vec<ReadJson>,
     causes: Vec<CauseJson>,
     differences: Vec<DifferenceJson>,
+    taxes: Vec<TaxJson>,
+}
+
+#[derive(Serialize)]
+struct TaxJson {
+    currency: String,
+    amounts: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -94,6 +101,14 @@ fn comparison(compared: &Comparison) -> ComparisonJson {
         files: compared.files.iter().map(read).collect(),
         causes: causes.collect(),
         differences: compared.differences.iter().map(difference).collect(),
+        taxes: compared
+            .taxes
+            .iter()
+            .map(|(currency, taxes)| TaxJson {
+                currency: currency.clone(),
+                amounts: taxes.iter().map(plain).collect(),
+            })
+            .collect(),
     }
 }
 
@@ -150,7 +165,10 @@ fn describe(compared: &Comparison) -> String {
             .iter()
             .flat_map(|read| read.notes.iter().map(move |note| format!("{}: {note}", read.file))),
     );
-    if compared.differences.is_empty() {
+    text.extend(compared.taxes.iter().map(|(currency, [a, b])| {
+        format!("The taxes differ: {} {currency} and {} {currency}.", plain(a), plain(b))
+    }));
+    if compared.differences.is_empty() && compared.taxes.is_empty() {
         text.push("They agree to the last digit.".to_owned());
         return text.join("\n");
     }
@@ -166,7 +184,8 @@ fn describe(compared: &Comparison) -> String {
     worth.retain(|d| d.parts.iter().any(|part| part.cause != desk::Cause::Rounding));
     worth.sort_by_key(|difference| std::cmp::Reverse(difference.difference.abs()));
     if worth.is_empty() {
-        text.push("\nNothing but rounding differs.".to_owned());
+        let but = if compared.taxes.is_empty() { "rounding" } else { "rounding and taxes" };
+        text.push(format!("\nNothing but {but} differs."));
         return text.join("\n");
     }
     let rows = worth.iter().take(SHOWN_MAX).flat_map(|difference| rows_of(difference));
