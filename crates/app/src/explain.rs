@@ -8,11 +8,11 @@ mod find;
 mod prices;
 mod units;
 
+use domain::RoundingPolicy;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use kernel::{
-    Amount, Currency, Error, ExchangeRate, InvoiceLineId, Money, Quantity, Result, Rounding,
-    UnitPrice,
+    Amount, Currency, Error, ExchangeRate, InvoiceLineId, Money, Quantity, Result, UnitPrice,
 };
 use rating::{EdgeIndex, MeterIndex, RateBook, SubscriptionIndex};
 use store::InvoiceRow;
@@ -92,9 +92,24 @@ pub struct ExplainedSide {
     /// What the parts come to.
     pub exact: Amount,
     /// How that becomes minor units.
-    pub rounding: Rounding,
+    pub rounding: RoundingPolicy,
+    /// The sums that are rounded before they are exchanged, where the policy does that.
+    pub inside: Vec<RoundedSum>,
     /// The exact amount in minor units.
     pub amount: Money,
+}
+
+/// A sum that is rounded, exchanged and rounded again.
+#[derive(Debug, Clone)]
+pub struct RoundedSum {
+    /// In the pricing currency.
+    pub exact: Amount,
+    /// The same in minor units.
+    pub cost: Money,
+    /// Into the billed currency.
+    pub rate: ExchangeRate,
+    /// What is billed.
+    pub billed: Money,
 }
 
 /// Usage that lies in the tier: a record, or as much of it as does.
@@ -268,8 +283,7 @@ impl Explainer<'_> {
         let again = again.ok_or_else(|| Error::internal("the line has no group any more"))?;
         let exact = again.amount()?;
         let amount = Money::new(group.amount_minor, edge.currency);
-        if exact.round(edge.rounding, edge.currency)? != amount || again.quantity != group.quantity
-        {
+        if again.money != amount || again.quantity != group.quantity {
             return Err(Error::internal(format!(
                 "rated again, the line comes to {exact}, which is not the frozen {amount}"
             )));
@@ -286,6 +300,33 @@ impl Explainer<'_> {
         if sum != exact {
             return Err(Error::internal(format!("the parts come to {sum}, the line to {exact}")));
         }
-        Ok(ExplainedSide { usage, prices, exact, rounding: edge.rounding, amount })
+        let inside = rounded_sums(&prices, edge.rounding, edge.currency)?;
+        Ok(ExplainedSide { usage, prices, exact, rounding: edge.rounding, inside, amount })
     }
+}
+
+/// What prices come to by pricing currency and rate, where sums are rounded before the exchange.
+fn rounded_sums(
+    prices: &[ExplainedPrice],
+    policy: RoundingPolicy,
+    currency: Currency,
+) -> Result<Vec<RoundedSum>> {
+    if !policy.rounds_inside() {
+        return Ok(Vec::new());
+    }
+    let mut sums: Vec<(Currency, ExchangeRate, Amount)> = Vec::new();
+    for price in prices {
+        let amount = Amount::of(price.quantity, price.effective_unit_price)?;
+        let key = (price.pricing_currency, price.rate);
+        match sums.iter_mut().find(|sum| (sum.0, sum.1) == key) {
+            Some(sum) => sum.2 = sum.2.checked_add(amount)?,
+            None => sums.push((key.0, key.1, amount)),
+        }
+    }
+    let sums = sums.into_iter().map(|(pricing, rate, exact)| {
+        let cost = exact.round(policy.mode(), pricing)?;
+        let billed = cost.exchanged(rate, policy.mode(), currency)?;
+        Ok(RoundedSum { exact, cost, rate, billed })
+    });
+    sums.collect()
 }

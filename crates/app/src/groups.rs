@@ -1,7 +1,7 @@
 //! Groups between rating and documents.
 
 use kernel::{Amount, Quantity, Result};
-use rating::{EdgeIndex, Group, GroupPrice, MeterIndex, Pricing, SubscriptionIndex};
+use rating::{EdgeIndex, Group, GroupPrice, MeterIndex, Mixed, Pricing, SubscriptionIndex};
 
 /// Rows of a row group of rated lines.
 pub(crate) const LINE_ROWS: usize = 1 << 16;
@@ -11,8 +11,8 @@ pub(crate) struct KeptGroups {
     pub groups: Vec<KeptGroup>,
     /// Prices that did not apply all month long or whatever the quantity.
     pub prices: Vec<GroupPrice>,
-    /// Exact amounts of groups with more than one price.
-    pub amounts: Vec<Amount>,
+    /// Exact amounts of groups with more than one price, and what can be said of those.
+    pub amounts: Vec<(Amount, Mixed)>,
     /// Where the groups of each partition end.
     pub ends: Vec<usize>,
 }
@@ -51,8 +51,8 @@ impl KeptGroups {
                 self.prices.push(price);
                 PriceRef::Stated(self.prices.len() as u32 - 1)
             }
-            Pricing::Mixed => {
-                self.amounts.push(group.amount()?);
+            Pricing::Mixed(mixed) => {
+                self.amounts.push((group.amount()?, mixed));
                 PriceRef::Mixed(self.amounts.len() as u32 - 1)
             }
         };

@@ -7,7 +7,7 @@ use jiff::Span;
 use jiff::civil::{Date, Weekday};
 use kernel::{Currency, Key, Month, OrganisationId, Rounding};
 
-use crate::Validity;
+use crate::{RoundingPolicy, Validity};
 
 /// The commercial terms between one seller and one buyer, during some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct TradeAgreement {
     pub currency: Currency,
     /// The seller's price book from which the buyer's prices follow.
     pub price_book: Key,
-    /// How the exact amount of a group becomes minor units.
-    pub rounding: Rounding,
+    /// How the exact amount of a group becomes what is billed.
+    pub rounding: RoundingPolicy,
     /// Where exchange rates come from.
     pub exchange: ExchangePolicy,
     /// How the tax on a sum becomes minor units.

@@ -12,6 +12,7 @@ mod price_book;
 mod price_sheet;
 mod programme;
 mod restatement;
+mod rounding_policy;
 mod subscription;
 mod tax;
 mod validity;
@@ -25,6 +26,7 @@ pub use price_book::{Derivation, PriceBook, PriceRule, Selector, TIERS_MAX, Tier
 pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
 pub use programme::{FactRef, Finding, Programme};
 pub use restatement::{PricedBy, Restatements};
+pub use rounding_policy::{EFFECTIVE_PRICE_DECIMALS, PricedSum, RoundingPolicy};
 pub use subscription::{EDGES_MAX, Entitlement, Offer, OfferFamily, Subscription};
 pub use tax::{
     STANDARD, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, TaxRule, TaxTreatment,

@@ -78,8 +78,8 @@ impl Amount {
         i128::try_from(divide(self.0, pow10(AMOUNT_SCALE - scale), Rounding::HalfEven)).ok()
     }
 
-    /// What one unit cost on average, rounded half even to `decimals`; `None` for no quantity.
-    pub fn per_unit(self, quantity: Quantity, decimals: u8) -> Option<UnitPrice> {
+    /// What one unit cost on average, rounded by `mode` to `decimals`; `None` for no quantity.
+    pub fn per_unit(self, quantity: Quantity, decimals: u8, mode: Rounding) -> Option<UnitPrice> {
         if quantity.is_zero() {
             return None;
         }
@@ -87,7 +87,7 @@ impl Amount {
         let unit = pow10(AMOUNT_SCALE - QUANTITY_SCALE - decimals);
         let denominator = I256::new(quantity.mantissa().abs()).checked_mul(unit)?;
         let signed = if quantity.is_negative() { -self.0 } else { self.0 };
-        let rounded = divide(signed, denominator, Rounding::HalfEven);
+        let rounded = divide(signed, denominator, mode);
         let mantissa = rounded.checked_mul(pow10(UNIT_PRICE_SCALE - decimals))?;
         i128::try_from(mantissa).ok().map(UnitPrice::from_mantissa)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::rounding::divide_narrow;
 use crate::ten::{POW10_MAX, ten_to};
-use crate::{Currency, Error, Result, Rounding};
+use crate::{Currency, EXCHANGE_RATE_SCALE, Error, ExchangeRate, Result, Rounding};
 
 /// An amount in minor units of a currency. Adding two currencies is an error, not a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,13 @@ impl Money {
             .and_then(|minor| i64::try_from(minor).ok())
             .map(|minor| Self { minor, currency })
             .ok_or_else(|| Error::invalid("amount", "is too large for a document"))
+    }
+
+    /// What the amount is worth in another currency, rounded by `mode` to its minor units.
+    pub fn exchanged(self, rate: ExchangeRate, mode: Rounding, to: Currency) -> Result<Self> {
+        let product = i128::from(self.minor).checked_mul(rate.mantissa());
+        let product = product.ok_or_else(|| Error::invalid("amount", "is too large"))?;
+        Self::rounded(product, self.currency.minor_digits() + EXCHANGE_RATE_SCALE, mode, to)
     }
 
     /// The amount in minor units.

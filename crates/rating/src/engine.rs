@@ -12,7 +12,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use kernel::{Currency, Error, QUANTITY_SCALE, Quantity, Result, Rounding, ten_to};
+use domain::{PricedSum, RoundingPolicy};
+use kernel::{Amount, Currency, Error, QUANTITY_SCALE, Quantity, Result, ten_to};
 
 use crate::book::{EdgeIndex, MeterIndex, NodeIndex, RateBook, SubscriptionIndex};
 use crate::cache::PriceCache;
@@ -84,7 +85,7 @@ struct Step {
     node: NodeIndex,
     edge: EdgeIndex,
     sold_on: Option<EdgeIndex>,
-    rounding: Rounding,
+    rounding: RoundingPolicy,
     currency: Currency,
 }
 
@@ -280,9 +281,32 @@ struct RunKey<'a> {
 }
 
 impl RunKey<'_> {
-    /// Completes a group of this run.
-    fn group(&self, position: usize, tier: usize, total: Total) -> Result<Group> {
+    /// What a quantity comes to before the exchange, at the one price of an edge.
+    fn flat_sum(&self, position: usize, quantity: i128) -> Result<PricedSum> {
+        let price = self.book.flat_price(self.steps[position].node, self.meter);
+        let price = price.ok_or_else(|| Error::internal("a run has lost its price"))?;
+        let quantity = Quantity::from_mantissa(quantity);
+        Ok(PricedSum {
+            currency: price.pricing_currency,
+            rate: price.rate,
+            exact: Amount::of(quantity, price.effective_unit_price)?,
+        })
+    }
+
+    /// Completes a group of this run. `sums` says what it comes to before the exchange; asked only
+    /// where amounts are rounded there.
+    fn group(
+        &self,
+        position: usize,
+        tier: usize,
+        total: Total,
+        sums: impl FnOnce() -> Result<Vec<PricedSum>>,
+    ) -> Result<Group> {
         let step = self.steps[position];
+        let money = match step.rounding {
+            RoundingPolicy::Once(mode) => total.exact.round(mode, step.currency)?,
+            inside => inside.billed(&sums()?, step.currency)?,
+        };
         Ok(Group {
             subscription: self.subscription,
             meter: self.meter,
@@ -292,7 +316,7 @@ impl RunKey<'_> {
             tier: tier as u8,
             quantity: Quantity::from_mantissa(total.quantity),
             lines: total.lines,
-            money: total.exact.round(step.rounding, step.currency)?,
+            money,
             exact: total.exact,
             pricing: total.pricing,
         })

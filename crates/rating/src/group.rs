@@ -1,6 +1,6 @@
 //! What an invoice line collects: the usage of one subscription, meter and tier on one edge.
 
-use domain::AppliedRate;
+use domain::{AppliedRate, PricedSum};
 use kernel::{Amount, Currency, Money, Quantity, Result, Rounding, UnitPrice};
 
 use crate::book::{EdgeIndex, MeterIndex, SubscriptionIndex};
@@ -40,7 +40,16 @@ pub enum Pricing {
     /// One price, which did not apply all month long or not to every quantity.
     Stated(GroupPrice),
     /// Several.
-    Mixed,
+    Mixed(Mixed),
+}
+
+/// What can be said of several prices together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mixed {
+    /// What the units come to before the exchange, where all prices are of one currency and rate.
+    pub priced: Option<PricedSum>,
+    /// What a unit costs before the edge's own rule, where that is the same in all of them.
+    pub unit_price: Option<UnitPrice>,
 }
 
 /// An exact amount. Most fit into 128 bits with few decimals, which is much cheaper.

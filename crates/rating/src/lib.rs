@@ -26,7 +26,7 @@ pub use book::{
     SubscriptionIndex,
 };
 pub use engine::{Output, Rater};
-pub use group::{ExactAmount, Group, GroupPrice, Pricing, Unpriced};
+pub use group::{ExactAmount, Group, GroupPrice, Mixed, Pricing, Unpriced};
 pub use lines::{Decimal, Extent, LineExtents, LineFormat, LineNames};
 pub use schedule::{Charge, Derived, Gap, Interval, Origin, Price, PricedTier, Schedule};
 pub use usage::columns;

@@ -187,7 +187,7 @@ impl Billed {
             let mut groups = BTreeMap::new();
             for group in checked.groups {
                 let billed = BilledGroup::of(edge, &group);
-                expected.extend(lines(&before, &group, &billed));
+                expected.extend(lines(edge, &before, &group, &billed));
                 lowest = lowest.or_else(|| Some(nothing(&before, &group, &billed)));
                 groups.insert(group.total.tier, billed);
             }
@@ -235,7 +235,12 @@ impl BilledGroup {
 }
 
 /// The lines that lead from what was billed of a group to what is to be billed.
-fn lines<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Vec<Expected<'a>> {
+fn lines<'a>(
+    edge: &Edge<'_>,
+    before: &BilledRun,
+    group: &Group<'a>,
+    now: &BilledGroup,
+) -> Vec<Expected<'a>> {
     let line = |charge_type, quantity, money, of: &BilledGroup, changes| Expected {
         subscription: group.subscription,
         meter: group.meter,
@@ -255,8 +260,11 @@ fn lines<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Vec<Ex
         if (&then.quantity, &then.exact) == (&now.quantity, &now.exact) {
             return Vec::new();
         }
-        let (quantity, money) = (&now.quantity - &then.quantity, &now.money - &then.money);
-        return vec![line("adjustment", quantity, money, now, true)];
+        // What is rounded before it is exchanged cannot be told from a difference of quantities.
+        if !edge.rounds_inside() {
+            let (quantity, money) = (&now.quantity - &then.quantity, &now.money - &then.money);
+            return vec![line("adjustment", quantity, money, now, true)];
+        }
     }
     vec![
         line("reversal", -&then.quantity, -&then.money, then, true),

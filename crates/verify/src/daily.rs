@@ -441,7 +441,7 @@ impl Run<'_> {
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
             let stated = stated_of(self.meter, total, &billed, &edge.certified.currency);
-            *off.entry(stated).or_default() += edge.rounded(&total.exact) - billed;
+            *off.entry(stated).or_default() += edge.rounded(total) - billed;
         }
         for (_, stated, amount) in &self.rounding {
             *off.entry(stated.clone()).or_default() -= amount;
@@ -468,7 +468,7 @@ impl Run<'_> {
             // Rows that can belong to several tiers: all of them together.
             let billed: BigDecimal = self.rows.iter().map(|row| &row.billed).sum();
             let rounding: BigDecimal = self.rounding.iter().map(|(.., amount)| amount).sum();
-            let due: BigDecimal = totals.iter().map(|total| edge.rounded(&total.exact)).sum();
+            let due: BigDecimal = totals.iter().map(|total| edge.rounded(total)).sum();
             if billed + &rounding != due {
                 let line = self.rounding.first().map_or(self.first_line, |(line, ..)| *line);
                 wrong.push((line, "the rows do not add up to the invoice lines".to_owned()));
@@ -481,7 +481,7 @@ impl Run<'_> {
         let mut left: Vec<_> = self.rounding.iter().collect();
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
-            let residue = edge.rounded(&total.exact) - &billed;
+            let residue = edge.rounded(total) - &billed;
             if residue.is_zero() {
                 continue;
             }

@@ -2,12 +2,33 @@
 
 use bigdecimal::BigDecimal;
 
+use crate::daily::stated_of;
 use crate::fault::Faults;
+use crate::fill::TierTotal;
 use crate::folder::{CertifiedEdge, Folder, Revision};
 use crate::invoice::InvoiceFile;
 use crate::number;
-use crate::prices::Prices;
+use crate::prices::{MeterPrices, Prices, Stated};
 use crate::subscriptions::Subscriptions;
+
+/// The policy by which effective unit prices follow from what lines come to.
+const DERIVES_PRICE: &str = "partner-center";
+
+/// How a policy rounds that does so before the exchange, too.
+fn inside(policy: &str) -> Option<&'static str> {
+    match policy {
+        "partner-center" => Some("down"),
+        "partner-center-nearest" => Some("half-up"),
+        _ => None,
+    }
+}
+
+/// An amount in minor units of its currency.
+fn cost(currency: &str, exact: &BigDecimal, mode: &str) -> BigDecimal {
+    let known = iso_currency::Currency::from_code(currency);
+    let decimals = known.and_then(iso_currency::Currency::exponent).unwrap_or(2);
+    number::rounded(exact, usize::from(decimals), mode).unwrap_or_default()
+}
 
 /// An edge with its small files.
 pub(crate) struct Edge<'f> {
@@ -60,9 +81,58 @@ impl<'f> Edge<'f> {
         self.invoice.invoice.buyer.tenant_id == customer
     }
 
-    /// An exact amount as the agreement rounds it.
-    pub fn rounded(&self, exact: &BigDecimal) -> BigDecimal {
-        let rounded = number::rounded(exact, self.decimals, &self.certified.rounding);
-        rounded.unwrap_or_else(|| exact.clone())
+    /// Whether the agreement rounds before the exchange, too.
+    pub fn rounds_inside(&self) -> bool {
+        inside(&self.certified.rounding).is_some()
+    }
+
+    /// Whether the agreement rounds in a way that is known here.
+    pub fn knows_rounding(&self) -> bool {
+        let policy = self.certified.rounding.as_str();
+        inside(policy).is_some() || number::rounded(&BigDecimal::default(), 0, policy).is_some()
+    }
+
+    /// What a tier comes to as the agreement rounds it.
+    pub fn rounded(&self, total: &TierTotal) -> BigDecimal {
+        let policy = self.certified.rounding.as_str();
+        let Some(mode) = inside(policy) else {
+            let rounded = number::rounded(&total.exact, self.decimals, policy);
+            return rounded.unwrap_or_else(|| total.exact.clone());
+        };
+        let sums = total.priced.iter().map(|([currency, rate, _], exact)| {
+            let cost = cost(currency, exact, mode);
+            let rate = number::parse(rate).unwrap_or_default();
+            number::rounded(&(cost * rate), self.decimals, mode).unwrap_or_default()
+        });
+        sums.sum()
+    }
+
+    /// How the line of a tier states its price. Where the agreement derives the effective unit price
+    /// from what the line comes to before the exchange, it is rounded away from zero.
+    pub fn stated(&self, meter: &MeterPrices, total: &TierTotal) -> Stated {
+        let stated = stated_of(meter, total, &total.exact, &self.certified.currency);
+        if self.certified.rounding != DERIVES_PRICE {
+            return stated;
+        }
+        let per_unit = |amount: &BigDecimal| {
+            let price = number::quotient_up(amount, &total.quantity, 15).unwrap_or_default();
+            number::trimmed(&price)
+        };
+        let mut sums = total.priced.iter();
+        let (Some(([currency, rate, day], exact)), None) = (sums.next(), sums.next()) else {
+            let [unit_price, _, exchange @ ..] = stated;
+            let [currency, rate, day] = exchange;
+            return [unit_price, per_unit(&self.rounded(total)), currency, rate, day];
+        };
+        let mut unit_prices = total.used.iter().map(|at| &meter.prices[*at].stated[0]);
+        let first = unit_prices.next().cloned().unwrap_or_default();
+        let unit_price = if unit_prices.all(|price| *price == first) {
+            first
+        } else {
+            let average = number::quotient(exact, &total.quantity, 15).unwrap_or_default();
+            number::trimmed(&average)
+        };
+        let effective = per_unit(&cost(currency, exact, "down"));
+        [unit_price, effective, currency.clone(), rate.clone(), day.clone()]
     }
 }

@@ -18,6 +18,9 @@ pub(crate) struct UsageRow {
     pub billed: BigDecimal,
 }
 
+/// From which currency, at which rate, of which day, as files state them.
+pub(crate) type Exchange = [String; 3];
+
 /// What a tier comes to.
 #[derive(Debug, Clone)]
 pub(crate) struct TierTotal {
@@ -25,6 +28,8 @@ pub(crate) struct TierTotal {
     pub quantity: BigDecimal,
     /// In the billed currency, not rounded.
     pub exact: BigDecimal,
+    /// Before the exchange, by currency, rate and its day.
+    pub priced: BTreeMap<Exchange, BigDecimal>,
     /// What its rows say they come to; none where rows can belong to several tiers.
     pub billed: Option<BigDecimal>,
     /// The prices that it was billed by.
@@ -68,6 +73,7 @@ impl Totals<'_> {
             tier,
             quantity: BigDecimal::zero(),
             exact: BigDecimal::zero(),
+            priced: BTreeMap::new(),
             billed: Some(BigDecimal::zero()),
             used: BTreeSet::new(),
             certain: false,
@@ -75,10 +81,13 @@ impl Totals<'_> {
     }
 
     fn add(&mut self, price: usize, quantity: &BigDecimal) -> &mut TierTotal {
+        let Price { tier, effective, stated, .. } = &self.prices[price];
         let amount = quantity * self.prices[price].billed();
-        let total = self.tier(self.prices[price].tier);
+        let (priced, [_, _, exchange @ ..]) = (quantity * effective, stated.clone());
+        let total = self.tier(*tier);
         total.quantity += quantity;
         total.exact += amount;
+        *total.priced.entry(exchange).or_default() += priced;
         total.used.insert(price);
         total
     }

@@ -1,5 +1,6 @@
 //! Numbers as files have them, exactly.
 
+use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 
 /// A number in the one form in which files write it: no sign but minus, no leading zeros, no
@@ -58,6 +59,24 @@ pub(crate) fn rounded(number: &BigDecimal, decimals: usize, mode: &str) -> Optio
 
 /// The quotient to so many decimals, half even; none where nothing can be divided.
 pub(crate) fn quotient(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<BigDecimal> {
+    let (floor, rest, d) = divided(a, b, decimals)?;
+    let twice = rest * 2;
+    let odd = &floor % 2 != BigInt::from(0);
+    let up = twice > d || (twice == d && odd);
+    Some(BigDecimal::new(if up { floor + 1 } else { floor }, i64::from(decimals)))
+}
+
+/// The quotient to so many decimals, away from zero; none where nothing can be divided.
+pub(crate) fn quotient_up(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<BigDecimal> {
+    let (floor, rest, _) = divided(a, b, decimals)?;
+    let zero = BigInt::from(0);
+    let up = rest != zero && floor >= zero;
+    Some(BigDecimal::new(if up { floor + 1 } else { floor }, i64::from(decimals)))
+}
+
+/// The quotient in units of the last decimal, rounded down towards minus infinity; what is left,
+/// not negative; and by what that was divided.
+fn divided(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<(BigInt, BigInt, BigInt)> {
     if b.is_zero() {
         return None;
     }
@@ -66,18 +85,14 @@ pub(crate) fn quotient(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<B
     let scale = shifted.as_bigint_and_exponent().1.max(b.as_bigint_and_exponent().1);
     let integer = |number: &BigDecimal| number.with_scale(scale).into_bigint_and_exponent().0;
     let (n, d) = (integer(&shifted), integer(b));
-    let zero = bigdecimal::num_bigint::BigInt::from(0);
+    let zero = BigInt::from(0);
     let (n, d) = if d < zero { (-n, -d) } else { (n, d) };
     let mut floor = &n / &d;
     if n < zero && &floor * &d != n {
         floor -= 1;
     }
-    let twice = (&n - &floor * &d) * 2;
-    let odd = &floor % 2 != zero;
-    if twice > d || (twice == d && odd) {
-        floor += 1;
-    }
-    Some(BigDecimal::new(floor, i64::from(decimals)))
+    let rest = &n - &floor * &d;
+    Some((floor, rest, d))
 }
 
 #[cfg(test)]
@@ -138,5 +153,11 @@ mod tests {
         assert_eq!((by("-5", "2", 0), by("5", "-2", 0)), ("-2".into(), "-2".into()));
         assert_eq!(by("0.0005", "0.01", 1), "0");
         assert_eq!(quotient(&number("1"), &number("0"), 2), None);
+        let up = |a: &str, b: &str| trimmed(&quotient_up(&number(a), &number(b), 2).unwrap());
+        assert_eq!(
+            (up("1", "3"), up("-1", "3"), up("1", "-3")),
+            ("0.34".into(), "-0.34".into(), "-0.34".into())
+        );
+        assert_eq!((up("1", "4"), up("-1", "4")), ("0.25".into(), "-0.25".into()));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bigdecimal::{BigDecimal, Zero};
 use jiff::civil::Date;
 
-use crate::daily::{Group, one_price, stated_of};
+use crate::daily::{Group, one_price};
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
@@ -106,7 +106,7 @@ impl Expected<'_> {
 
 /// The line of a group that is billed for the first time.
 pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
-    let stated = stated_of(group.meter, &group.total, &group.total.exact, &edge.certified.currency);
+    let stated = edge.stated(group.meter, &group.total);
     let price = one_price(group.meter, &group.total);
     let adjustment = price.map_or(AVERAGE, |price| price.adjustment.as_str());
     Expected {
@@ -115,7 +115,7 @@ pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
         tier: group.total.tier,
         charge_type: "new",
         quantity: group.total.quantity.clone(),
-        money: edge.rounded(&group.total.exact),
+        money: edge.rounded(&group.total),
         adjustment: adjustment.to_owned(),
         stated,
         changes: false,

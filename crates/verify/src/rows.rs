@@ -1,7 +1,5 @@
 //! The rows of an edge: each is checked, and together they make the invoice.
 
-use bigdecimal::BigDecimal;
-
 use crate::adjustment::{Adjusted, Billed};
 use crate::daily;
 use crate::edge::Edge;
@@ -30,7 +28,7 @@ pub(crate) fn check<'a>(
     faults: &mut Faults,
 ) -> EdgeSeen<'a> {
     let certified = edge.certified;
-    if number::rounded(&BigDecimal::default(), 0, &certified.rounding).is_none() {
+    if !edge.knows_rounding() {
         folder.certificate_fault(
             faults,
             &format!("\"rounding\": \"{}\"", certified.rounding),

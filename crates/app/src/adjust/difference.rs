@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use documents::daily::{CHARGE_ADJUSTMENT, CHARGE_NEW, CHARGE_REVERSAL};
 use kernel::{Error, Quantity, Result};
-use rating::{EdgeIndex, GroupPrice, MeterIndex, SubscriptionIndex};
+use rating::{Edge, EdgeIndex, GroupPrice, MeterIndex, SubscriptionIndex};
 
 use super::side::Side;
 use crate::close::statement;
@@ -95,10 +95,10 @@ impl Sides<'_> {
     }
 
     /// The lines of a group: none where nothing has changed, one where more or less of it is to be
-    /// paid at the same price, two where the price is another.
+    /// paid at the same price, two where the price is another or amounts are rounded inside.
     pub fn lines(&self, key: GroupKey, change: &Change) -> Result<Vec<DifferenceLine>> {
         let (edge, subscription, meter, tier) = key;
-        let currency = self.now.0.book.edges()[edge.get()].currency;
+        let Edge { currency, rounding, .. } = self.now.0.book.edges()[edge.get()];
         let stated = |(side, kept): (&Side, &KeptGroups), group: &KeptGroup| {
             statement(&side.book, kept, group, currency)
         };
@@ -120,7 +120,9 @@ impl Sides<'_> {
                 if self.is_same(before, now) && then == price {
                     return Ok(lines);
                 }
-                if then == price {
+                // What is rounded before it is exchanged does not follow from a difference of
+                // quantities, so there the line is taken back as a whole.
+                if then == price && !rounding.rounds_inside() {
                     let quantity = now.quantity.checked_sub(before.quantity);
                     let amount = now.money.checked_sub(before.money).ok_or_else(too_large)?;
                     let quantity = quantity.ok_or_else(too_large)?;

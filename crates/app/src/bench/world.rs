@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema};
 use domain::{
     Derivation, ExchangePolicy, ExchangeRates, Fixing, ListPrice, ListedMeter, Meter, NumberSeries,
     Offer, OfferFamily, Organisation, PriceBook, PriceRule, PriceSheet, Programme, RateSource,
-    Role, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
+    Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use kernel::{
     Currency, Error, ExchangeRate, Key, MeterId, Month, OrganisationId, Percent, Quantity, Result,
@@ -156,7 +156,7 @@ impl World {
             validity: since(),
             currency: Self::currency(),
             price_book: parsed(book),
-            rounding: Rounding::HalfEven,
+            rounding: RoundingPolicy::Once(Rounding::HalfEven),
             exchange: ExchangePolicy {
                 source: RateSource::Programme,
                 fixing: Fixing::PeriodStart,

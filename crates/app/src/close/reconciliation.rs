@@ -8,8 +8,10 @@ use documents::invoice::CategoryDocument;
 use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
 use documents::{Billing, Format, Sink, TableBuilder};
 use domain::{AppliedRate, Derivation, LineOf};
-use kernel::{Currency, Error, Money, Result, UnitPrice, Zone, instant_micros};
-use rating::{EdgeIndex, GroupPrice, NodeIndex, RateBook};
+use kernel::{
+    Amount, Currency, Error, ExchangeRate, Money, Result, Rounding, UnitPrice, Zone, instant_micros,
+};
+use rating::{EdgeIndex, GroupPrice, Mixed, NodeIndex, RateBook};
 
 use crate::groups::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
 use crate::issuing::BilledLines;
@@ -125,28 +127,57 @@ pub(crate) fn statement(
 ) -> Result<(GroupPrice, String)> {
     let node = book.nodes(group.subscription)[usize::from(group.position)];
     let gone = || Error::internal("a group has lost its price");
+    let policy = book.edges()[group.edge.get()].rounding;
     let price = match group.price {
         PriceRef::Flat => book.flat_price(node, group.meter).ok_or_else(gone)?,
         PriceRef::Stated(at) => kept.prices[at as usize],
         PriceRef::Mixed(at) => {
-            let exact = kept.amounts[at as usize];
-            let average = exact.per_unit(group.quantity, AVERAGE_DECIMALS);
-            let average = average.unwrap_or(UnitPrice::ZERO);
-            let one =
-                AppliedRate { rate: kernel::ExchangeRate::ONE, day: book.month().first_day() };
-            let price = GroupPrice {
-                pricing_currency: currency,
-                rate: one,
-                unit_price: average,
-                effective_unit_price: average,
-            };
+            let price = average(book, group, currency, kept.amounts[at as usize])?;
             return Ok((price, AVERAGE.to_owned()));
         }
     };
     let at = since(book, node, group, &price).ok_or_else(gone)?;
     let derivation = book.derivation(node, group.meter, at);
     let adjustment = adjustment(derivation, price.unit_price, price.effective_unit_price);
-    Ok((price, adjustment))
+    if !policy.derives_price() {
+        return Ok((price, adjustment));
+    }
+    let exact = Amount::of(group.quantity, price.effective_unit_price)?;
+    let cost = exact.round(policy.mode(), price.pricing_currency)?;
+    let effective_unit_price = policy.effective_unit_price(cost, group.quantity);
+    Ok((GroupPrice { effective_unit_price, ..price }, adjustment))
+}
+
+/// The average of several prices: before the exchange where a policy derives prices and one
+/// exchange rate allows it, otherwise in the billed currency.
+fn average(
+    book: &RateBook,
+    group: &KeptGroup,
+    currency: Currency,
+    (exact, mixed): (Amount, Mixed),
+) -> Result<GroupPrice> {
+    let policy = book.edges()[group.edge.get()].rounding;
+    let of = |amount: Amount| {
+        let average = amount.per_unit(group.quantity, AVERAGE_DECIMALS, Rounding::HalfEven);
+        average.unwrap_or(UnitPrice::ZERO)
+    };
+    if let Some(priced) = mixed.priced.filter(|_| policy.derives_price()) {
+        let cost = priced.exact.round(policy.mode(), priced.currency)?;
+        return Ok(GroupPrice {
+            pricing_currency: priced.currency,
+            rate: priced.rate,
+            unit_price: mixed.unit_price.unwrap_or_else(|| of(priced.exact)),
+            effective_unit_price: policy.effective_unit_price(cost, group.quantity),
+        });
+    }
+    let unit_price = of(exact);
+    let effective_unit_price = if policy.derives_price() {
+        policy.effective_unit_price(Money::new(group.money, currency), group.quantity)
+    } else {
+        unit_price
+    };
+    let rate = AppliedRate { rate: ExchangeRate::ONE, day: book.month().first_day() };
+    Ok(GroupPrice { pricing_currency: currency, rate, unit_price, effective_unit_price })
 }
 
 /// Since when the price of a group has applied in the month.

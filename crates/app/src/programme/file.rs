@@ -235,7 +235,8 @@ pub(super) struct AgreementEntry {
     #[schemars(with = "String")]
     pub price_book: Text,
     /// How the exact amount of an invoice line becomes minor units: `half-even`, `half-up`, `down`
-    /// or `up`. `half-even` if left out.
+    /// or `up`, once in the billed currency; `partner-center` (down in the pricing currency, then
+    /// exchanged, then down) or `partner-center-nearest`. `half-even` if left out.
     #[schemars(with = "Option<String>")]
     pub rounding: Option<Text>,
     /// Where exchange rates come from. The ECB's, fixed before the period, if left out.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use domain::{
     Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries, Offer, Organisation,
-    PriceBook, PriceRule, Programme, RateSource, Relationship, Role, Selector, Subscription, Tier,
-    Tiers, TradeAgreement, Validity,
+    PriceBook, PriceRule, Programme, RateSource, Relationship, Role, RoundingPolicy, Selector,
+    Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::Date;
 use kernel::{
@@ -324,7 +324,8 @@ impl<'a> Reader<'a> {
         let validity = self.validity(&entry.from, entry.until.as_ref());
         let currency = self.parsed(&entry.currency, "currency");
         let price_book = self.parsed(&entry.price_book, "price_book");
-        let rounding = self.or_else(entry.rounding.as_ref(), "rounding", Rounding::HalfEven);
+        let exact = RoundingPolicy::Once(Rounding::HalfEven);
+        let rounding = self.or_else(entry.rounding.as_ref(), "rounding", exact);
         let exchange = self.exchange(entry);
         let tax_rounding =
             self.or_else(entry.tax_rounding.as_ref(), "tax_rounding", Rounding::HalfUp);

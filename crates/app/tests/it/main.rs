@@ -6,6 +6,7 @@ mod adjusted;
 mod bad_input;
 mod determinism;
 mod imports;
+mod partner_center;
 mod real_prices;
 mod rehearsed;
 mod restated;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use documents::Format;
 use testkit::{Cells, World, fixtures};
 
+use crate::partner_center;
+
 const SUBSCRIPTIONS: [&str; 3] = [
     "11111111-2222-4333-8444-000000000001",
     "11111111-2222-4333-8444-000000000002",
@@ -69,9 +71,9 @@ fn facts(seed: u64) -> Vec<Fact> {
     facts
 }
 
-fn world(now: &str) -> World {
+fn world(now: &str, programme: &str) -> World {
     let world = World::at(now).unwrap();
-    world.apply(&fixtures::two_edges(&SUBSCRIPTIONS)).unwrap();
+    world.apply(programme).unwrap();
     let card = fixtures::rate_card(&[
         ("flat", r#"{"0": 0.0123456}"#),
         ("tiers", r#"{"0": 1.25, "30": 0.9, "60": 0.333333}"#),
@@ -161,50 +163,79 @@ fn billed(world: &World) -> BTreeMap<String, i64> {
 #[test]
 fn a_year_of_random_facts_comes_to_what_perfect_knowledge_would_have_billed() {
     for seed in 1..=3 {
-        let facts = facts(seed);
-        let mut random = Random(seed ^ 0xabcd);
-        let mut late = world("2025-02-03T09:00:00Z");
-        let prices = price_facts(seed);
-        let (mut adjustments, mut restated) = (0, 0);
+        compare(seed, &fixtures::two_edges(&SUBSCRIPTIONS));
+    }
+}
+
+/// The same where amounts are rounded before they are exchanged, each month at a rate of its own,
+/// and prices follow from amounts.
+// req: A2 F2 H5
+#[test]
+fn the_same_year_as_the_provider_rounds_it() {
+    for seed in 4..=5 {
+        let late = compare(seed, &partner_center::programme());
         for month in 1..=MONTHS {
-            let (year, next) = if month == 12 { (2026, 1) } else { (2025, month + 1) };
-            late.go_to(&format!("{year}-{next:02}-03T09:00:00Z")).unwrap();
-            let mut arrived: Vec<&Fact> = facts.iter().filter(|f| f.arrives == month).collect();
-            if random.below(2) == 0 {
-                arrived.reverse();
-            }
-            arrive(&late, &format!("usage-{month}.csv"), arrived.into_iter());
-            for (at, price) in prices.iter().enumerate().filter(|(_, p)| p.arrives == month) {
-                late.restate_prices("list", &format!("price-{at}.json"), &price.card).unwrap();
-            }
-            late.close(&format!("2025-{month:02}"), 2).unwrap();
-            for earlier in 1..month {
-                let earlier = format!("2025-{earlier:02}");
-                if random.below(3) == 0 || month == MONTHS {
-                    // A seller may accept before the one above it does, and then once more.
-                    for _ in 0..if month == MONTHS { 2 } else { random.below(2) } {
-                        if !late.restated(&earlier).unwrap().open.is_empty() {
-                            accept(&late, &earlier, &mut random);
-                            restated += 1;
-                        }
-                        let adjusted = late.adjust(&earlier, 2).unwrap();
-                        adjustments += u32::from(adjusted.revision.is_some());
-                    }
+            let folder = late.folder().join(format!("2025-{month:02}"));
+            for name in testkit::contents(&folder).unwrap().into_keys() {
+                if name.ends_with("cloud/partner/reconciliation.csv") {
+                    assert!(partner_center::keeps_the_formula(&folder.join(&name)), "{name}");
                 }
             }
         }
-        assert!(restated > 3, "seed {seed}: {restated} restatements are too few to tell");
-        assert!(adjustments > 10, "seed {seed}: {adjustments} adjustments are too few to tell");
-        let perfect = world("2026-01-03T09:00:00Z");
-        arrive(&perfect, "usage.csv", facts.iter());
-        for (at, price) in prices.iter().enumerate() {
-            perfect.prices("list", &format!("price-{at}.json"), &price.card).unwrap();
-        }
-        for month in 1..=MONTHS {
-            perfect.close(&format!("2025-{month:02}"), 2).unwrap();
-        }
-        let groups = billed(&perfect);
-        assert!(groups.len() > 150, "seed {seed}: {} groups", groups.len());
-        assert_eq!(billed(&late), groups, "seed {seed}");
     }
+}
+
+/// Bills a year as its facts arrive and all at once; returns the world of the former.
+fn compare(seed: u64, programme: &str) -> World {
+    let facts = facts(seed);
+    let prices = price_facts(seed);
+    let late = as_it_arrives(seed, programme, (&facts, &prices));
+    let perfect = world("2026-01-03T09:00:00Z", programme);
+    arrive(&perfect, "usage.csv", facts.iter());
+    for (at, price) in prices.iter().enumerate() {
+        perfect.prices("list", &format!("price-{at}.json"), &price.card).unwrap();
+    }
+    for month in 1..=MONTHS {
+        perfect.close(&format!("2025-{month:02}"), 2).unwrap();
+    }
+    let groups = billed(&perfect);
+    assert!(groups.len() > 150, "seed {seed}: {} groups", groups.len());
+    assert_eq!(billed(&late), groups, "seed {seed}");
+    late
+}
+
+fn as_it_arrives(seed: u64, programme: &str, (facts, prices): (&[Fact], &[PriceFact])) -> World {
+    let mut random = Random(seed ^ 0xabcd);
+    let mut late = world("2025-02-03T09:00:00Z", programme);
+    let (mut adjustments, mut restated) = (0, 0);
+    for month in 1..=MONTHS {
+        let (year, next) = if month == 12 { (2026, 1) } else { (2025, month + 1) };
+        late.go_to(&format!("{year}-{next:02}-03T09:00:00Z")).unwrap();
+        let mut arrived: Vec<&Fact> = facts.iter().filter(|f| f.arrives == month).collect();
+        if random.below(2) == 0 {
+            arrived.reverse();
+        }
+        arrive(&late, &format!("usage-{month}.csv"), arrived.into_iter());
+        for (at, price) in prices.iter().enumerate().filter(|(_, p)| p.arrives == month) {
+            late.restate_prices("list", &format!("price-{at}.json"), &price.card).unwrap();
+        }
+        late.close(&format!("2025-{month:02}"), 2).unwrap();
+        for earlier in 1..month {
+            let earlier = format!("2025-{earlier:02}");
+            if random.below(3) == 0 || month == MONTHS {
+                // A seller may accept before the one above it does, and then once more.
+                for _ in 0..if month == MONTHS { 2 } else { random.below(2) } {
+                    if !late.restated(&earlier).unwrap().open.is_empty() {
+                        accept(&late, &earlier, &mut random);
+                        restated += 1;
+                    }
+                    let adjusted = late.adjust(&earlier, 2).unwrap();
+                    adjustments += u32::from(adjusted.revision.is_some());
+                }
+            }
+        }
+    }
+    assert!(restated > 3, "seed {seed}: {restated} restatements are too few to tell");
+    assert!(adjustments > 10, "seed {seed}: {adjustments} adjustments are too few to tell");
+    late
 }

@@ -1,7 +1,9 @@
 //! `skyhandel explain`
 
 use app::Ctx;
-use app::explain::{ExplainedPrice, ExplainedSide, Explanation, PriceStep, UsedUnits, explain};
+use app::explain::{
+    ExplainedPrice, ExplainedSide, Explanation, PriceStep, RoundedSum, UsedUnits, explain,
+};
 use kernel::Result;
 use serde::Serialize;
 
@@ -35,6 +37,17 @@ struct SideJson {
     exact: String,
     rounding: String,
     decimals: u8,
+    /// Sums that are rounded before they are exchanged.
+    inside: Vec<RoundedSumJson>,
+    amount: String,
+}
+
+#[derive(Serialize)]
+struct RoundedSumJson {
+    pricing_currency: String,
+    exact: String,
+    cost: String,
+    exchange_rate: String,
     amount: String,
 }
 
@@ -119,7 +132,18 @@ fn side_json(side: &ExplainedSide) -> SideJson {
         exact: side.exact.to_string(),
         rounding: side.rounding.to_string(),
         decimals: side.amount.currency().minor_digits(),
+        inside: side.inside.iter().map(rounded_json).collect(),
         amount: side.amount.digits(),
+    }
+}
+
+fn rounded_json(sum: &RoundedSum) -> RoundedSumJson {
+    RoundedSumJson {
+        pricing_currency: sum.cost.currency().to_string(),
+        exact: sum.exact.to_string(),
+        cost: sum.cost.digits(),
+        exchange_rate: sum.rate.to_string(),
+        amount: sum.billed.digits(),
     }
 }
 
@@ -234,6 +258,16 @@ fn side_lines(side: &ExplainedSide, all: bool) -> Vec<String> {
     lines.push(String::new());
     let amount = side.amount;
     lines.push(format!("Together {} {}", side.exact, amount.currency()));
+    for sum in &side.inside {
+        lines.push(format!(
+            "{} {} rounded to {}, x {} rounded to {}",
+            sum.exact,
+            sum.cost.currency(),
+            sum.cost,
+            sum.rate,
+            sum.billed
+        ));
+    }
     lines.push(format!(
         "rounded {} to {} decimals: {amount}",
         side.rounding,

@@ -110,7 +110,7 @@ proptest! {
     fn the_price_per_unit_is_the_quotient(cents in -10i128.pow(12)..10i128.pow(12), units in 1..10i128.pow(9)) {
         let exact = Amount::from_scaled(cents, 2).unwrap();
         let quantity = kernel::Quantity::from_mantissa(units * 10i128.pow(15));
-        let per_unit = exact.per_unit(quantity, 15).unwrap();
+        let per_unit = exact.per_unit(quantity, 15, Rounding::HalfEven).unwrap();
         let theirs = BigDecimal::new(cents.into(), 2) / BigDecimal::from(units);
         let difference = (per_unit.to_string().parse::<BigDecimal>().unwrap() - theirs).abs();
         prop_assert!(difference <= BigDecimal::new(5.into(), 16));

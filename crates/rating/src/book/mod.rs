@@ -13,10 +13,9 @@ mod rules;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::{AppliedRate, ListedMeter, Meter, Restatements};
+use domain::{AppliedRate, ListedMeter, Meter, Restatements, RoundingPolicy};
 use kernel::{
-    Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, Rounding, SubscriptionId,
-    Zone,
+    Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, SubscriptionId, Zone,
 };
 
 use crate::flat_price::{FlatListed, FlatNode};
@@ -109,8 +108,8 @@ pub struct Edge {
     pub buyer: OrganisationId,
     /// In which currency the buyer is billed.
     pub currency: Currency,
-    /// How groups become minor units.
-    pub rounding: Rounding,
+    /// How groups become what is billed.
+    pub rounding: RoundingPolicy,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
 }

@@ -141,7 +141,8 @@ impl Flat {
                 None => ExactAmount::Wide(price.amount_of(Quantity::from_mantissa(quantity))?),
             };
             let total = Total { quantity, lines: self.rows, exact, pricing: Pricing::Flat };
-            out.group(&key.group(position, 0, total)?)?;
+            let sums = || Ok(vec![key.flat_sum(position, quantity)?]);
+            out.group(&key.group(position, 0, total, sums)?)?;
         }
         Ok(())
     }

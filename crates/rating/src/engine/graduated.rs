@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use kernel::{Amount, QUANTITY_SCALE, Quantity, Result, divide_by_ten_to, trimmed};
+use domain::PricedSum;
+use kernel::{Amount, QUANTITY_SCALE, Quantity, Result, UnitPrice, divide_by_ten_to, trimmed};
 
 use super::flat::extent;
 use super::{Output, RunKey, Total, overflow};
-use crate::group::{ExactAmount, GroupPrice, Pricing, Unpriced};
+use crate::group::{ExactAmount, GroupPrice, Mixed, Pricing, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
 use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
@@ -113,11 +114,33 @@ impl Graduated<'_> {
                 total = Some(total.map_or(Ok(part), |total| total.plus(part))?);
             }
             if let Some(total) = total {
-                let tier = tier[0].place.tier as usize;
-                out.group(&self.key.group(position, tier, total)?)?;
+                let number = tier[0].place.tier as usize;
+                let sums = || self.priced_sums(position, tier);
+                out.group(&self.key.group(position, number, total, sums)?)?;
             }
         }
         Ok(())
+    }
+
+    /// What a tier comes to before the exchange, by pricing currency and rate.
+    fn priced_sums(&self, position: usize, tier: &[Sum]) -> Result<Vec<PricedSum>> {
+        let mut sums: Vec<PricedSum> = Vec::with_capacity(1);
+        for sum in tier {
+            let found = priced(&self.schedules[position], sum.place);
+            let (price, tier_price) = found.ok_or_else(overflow)?;
+            let quantity = Quantity::from_mantissa(sum.quantity);
+            let part = PricedSum {
+                currency: price.pricing_currency,
+                rate: price.rate,
+                exact: Amount::of(quantity, tier_price.effective_unit_price)?,
+            };
+            match sums.iter_mut().find(|sum| (sum.currency, sum.rate) == (part.currency, part.rate))
+            {
+                Some(sum) => sum.exact = sum.exact.checked_add(part.exact)?,
+                None => sums.push(part),
+            }
+        }
+        Ok(sums)
     }
 }
 
@@ -283,8 +306,43 @@ impl Total {
             quantity: self.quantity.checked_add(other.quantity).ok_or_else(overflow)?,
             lines: self.lines + other.lines,
             exact: ExactAmount::Wide(sum),
-            pricing: if self.pricing == other.pricing { self.pricing } else { Pricing::Mixed },
+            pricing: if self.pricing == other.pricing && !matches!(self.pricing, Pricing::Mixed(_))
+            {
+                self.pricing
+            } else {
+                let priced = self.priced()?.zip(other.priced()?);
+                Pricing::Mixed(Mixed {
+                    priced: priced.map_or(Ok(None), |(a, b)| a.plus(b))?,
+                    unit_price: self
+                        .unit_price()
+                        .filter(|price| other.unit_price() == Some(*price)),
+                })
+            },
         })
+    }
+
+    /// What it comes to before the exchange.
+    fn priced(&self) -> Result<Option<PricedSum>> {
+        match self.pricing {
+            Pricing::Flat => Ok(None),
+            Pricing::Mixed(mixed) => Ok(mixed.priced),
+            Pricing::Stated(price) => {
+                let quantity = Quantity::from_mantissa(self.quantity);
+                Ok(Some(PricedSum {
+                    currency: price.pricing_currency,
+                    rate: price.rate,
+                    exact: Amount::of(quantity, price.effective_unit_price)?,
+                }))
+            }
+        }
+    }
+
+    fn unit_price(&self) -> Option<UnitPrice> {
+        match self.pricing {
+            Pricing::Flat => None,
+            Pricing::Mixed(mixed) => mixed.unit_price,
+            Pricing::Stated(price) => Some(price.unit_price),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_array::{Decimal128Array, DictionaryArray, RecordBatch, TimestampMicros
 use domain::{
     Derivation, ExchangePolicy, ExchangeRates, Fixing, ListPrice, ListedMeter, Meter, NumberSeries,
     Offer, OfferFamily, Organisation, PriceBook, PriceRule, PriceSheet, Programme, RateSource,
-    Role, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
+    Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -181,7 +181,7 @@ impl World {
             validity: from("2026-01-01"),
             currency: currency.parse().unwrap(),
             price_book: book,
-            rounding: Rounding::HalfEven,
+            rounding: RoundingPolicy::Once(Rounding::HalfEven),
             exchange: ExchangePolicy {
                 source: RateSource::Programme,
                 fixing: Fixing::PeriodStart,

@@ -1,7 +1,8 @@
 use domain::{
     Derivation, Entitlement, ExchangePolicy, Fixing, NumberSeries, Offer, OfferFamily,
-    Organisation, PriceRule, RateSource, Relationship, Role, Selector, Subscription, TaxCategory,
-    TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers, TradeAgreement, Validity,
+    Organisation, PriceRule, RateSource, Relationship, Role, RoundingPolicy, Selector,
+    Subscription, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers,
+    TradeAgreement, Validity,
 };
 use jiff::civil::date;
 use kernel::{EntitlementId, Key, OrganisationId, Rounding, SubscriptionId, Zone};
@@ -78,7 +79,7 @@ fn everything() -> ProgrammeChanges {
             validity: from_january(),
             currency: "KWD".parse().unwrap(),
             price_book: key("book"),
-            rounding: Rounding::HalfUp,
+            rounding: RoundingPolicy::Once(Rounding::HalfUp),
             exchange: ExchangePolicy {
                 source: RateSource::Ecb,
                 fixing: Fixing::BeforePeriod,

@@ -7,8 +7,8 @@ use documents::daily::{self, CHARGE_NEW, CHARGE_ROUNDING};
 use domain::AppliedRate;
 use jiff::civil::Date;
 use kernel::{
-    Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, UnitPrice, Zone,
-    instant_micros, micros_instant, ten_to,
+    Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, Rounding, UnitPrice,
+    Zone, instant_micros, micros_instant, ten_to,
 };
 use rating::{Charge, EdgeIndex, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
 
@@ -286,7 +286,8 @@ impl RunEdge {
     /// The price of a rounding row of a group with several prices: the average, as on the invoice.
     fn average(&self, group: &FrozenGroup, sum: &TierSum, scale: u8) -> Result<LinePrice> {
         let exact = Amount::from_scaled(sum.billed, scale)?;
-        let average = exact.per_unit(group.quantity, QUANTITY_SCALE).unwrap_or(UnitPrice::ZERO);
+        let average = exact.per_unit(group.quantity, QUANTITY_SCALE, Rounding::HalfEven);
+        let average = average.unwrap_or(UnitPrice::ZERO);
         let stated = GroupPrice {
             pricing_currency: self.currency,
             rate: AppliedRate { rate: ExchangeRate::ONE, day: Date::MIN },
