@@ -15,8 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rating", &["kernel", "domain"]),
     ("store", &["kernel", "domain"]),
     ("documents", &["kernel", "domain", "lake"]),
-    ("app", &["kernel", "domain", "rating", "store", "lake", "documents"]),
-    ("testkit", &["kernel", "domain", "rating", "store", "lake", "documents", "app"]),
+    ("app", &["kernel", "domain", "rating", "store", "lake", "documents", "desk"]),
+    ("testkit", &["kernel", "domain", "rating", "store", "lake", "documents", "desk", "app"]),
     (
         "cli",
         &[

@@ -202,7 +202,7 @@ async fn issue(
 ) -> Result<()> {
     let taxes = taxes(known, book, totals)?;
     let edges = book.edges().iter().zip(&totals.edges).zip(taxes);
-    let edges = edges.filter(|((_, (_, groups, _)), _)| *groups > 0);
+    let edges = edges.filter(|((edge, (_, groups, _)), _)| *groups > 0 && !edge.is_received);
     let drafts = edges.map(|((edge, (rated_lines, groups, net)), tax)| Draft {
         edge,
         invoice_lines: *groups,
@@ -221,6 +221,9 @@ fn taxes(known: &Known, book: &RateBook, totals: &Totals) -> Result<Vec<Money>> 
         book.edges().iter().map(|edge| Money::zero(edge.currency)).collect();
     for group in &totals.groups.groups {
         let edge = group.edge.get();
+        if book.edges()[edge].is_received {
+            continue;
+        }
         let net = Money::new(group.money, taxes[edge].currency());
         taxes[edge] = taxes[edge].checked_add(edges[edge].add(group.subscription, net)?)?;
     }
@@ -235,7 +238,8 @@ async fn invoices_of(tx: &mut Tx, month: Month) -> Result<Vec<InvoiceRow>> {
 
 /// What is frozen must be what the facts give, or the documents would not be true.
 fn check_frozen(book: &RateBook, totals: &Totals, invoices: &[InvoiceRow]) -> Result<()> {
-    let given = book.edges().iter().zip(&totals.edges).filter(|(_, (_, groups, _))| *groups > 0);
+    let given = book.edges().iter().zip(&totals.edges);
+    let given = given.filter(|(edge, (_, groups, _))| *groups > 0 && !edge.is_received);
     let mut given: Vec<_> = given
         .map(|(edge, (lines, groups, net))| {
             (edge.seller, edge.buyer, *lines, *groups, Money::new(*net, edge.currency))

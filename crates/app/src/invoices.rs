@@ -1,8 +1,9 @@
 //! Looking at frozen invoices.
 
 use domain::Programme;
+use jiff::civil::Date;
 use kernel::{Error, Month, Result};
-use store::InvoiceRow;
+use store::{InvoiceRow, ReceivedRow};
 
 use crate::{Ctx, facts};
 
@@ -36,6 +37,48 @@ pub async fn list(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<Invoice>> 
     let programme = facts::programme(&mut tx, i64::MAX).await?;
     let invoices = tx.invoices().await?;
     Ok(matching(&programme, invoices, filter))
+}
+
+/// An invoice that was received, and whose it is.
+#[derive(Debug, Clone)]
+pub struct ReceivedInvoice {
+    /// What it says.
+    pub row: ReceivedRow,
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
+    /// When it is due, by the agreement.
+    pub due_on: Date,
+}
+
+/// The received invoices that fit, by month, seller, buyer and number.
+pub async fn received(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<ReceivedInvoice>> {
+    let mut tx = ctx.read().await?;
+    let programme = facts::programme(&mut tx, i64::MAX).await?;
+    let fits = |wish: &Option<String>, value: &str| wish.as_deref().is_none_or(|w| w == value);
+    let invoices = tx.received().await?.into_iter().map(|row| {
+        let terms = programme.agreements_of(row.seller, row.buyer);
+        let terms = terms.map(|agreed| agreed.payment_terms_days).last().unwrap_or(0);
+        ReceivedInvoice {
+            seller: programme.key_of(row.seller),
+            buyer: programme.key_of(row.buyer),
+            due_on: domain::due_on(row.issue_on, terms),
+            row,
+        }
+    });
+    let mut found: Vec<ReceivedInvoice> = invoices
+        .filter(|invoice| {
+            filter.month.is_none_or(|month| month == invoice.row.month)
+                && fits(&filter.seller, &invoice.seller)
+                && fits(&filter.buyer, &invoice.buyer)
+                && fits(&filter.number, &invoice.row.number)
+        })
+        .collect();
+    found.sort_by_cached_key(|i| {
+        (i.row.month, i.seller.clone(), i.buyer.clone(), i.row.number.clone())
+    });
+    Ok(found)
 }
 
 /// The one invoice that fits.

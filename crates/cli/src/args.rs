@@ -184,6 +184,34 @@ pub enum ImportCommand {
     /// cost details; text may be gzip.
     #[command(after_help = "Example:\n  skyhandel import usage october.csv.gz --source meters")]
     Usage(UsageArgs),
+    /// Import what a provider bills that rates in a system of its own: its daily rated usage, its
+    /// reconciliation file and its invoice (JSON). The usage is sold on; the invoice is what the
+    /// buyer pays. The agreement says rated = "seller".
+    #[command(after_help = "Example:\n  skyhandel import received daily.csv.gz lines.csv \\\n    \
+                            --seller microsoft --buyer partner --period 2026-10")]
+    Received(ReceivedArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ReceivedArgs {
+    /// The files of one invoice, in any order and spelling.
+    #[arg(required = true, num_args = 2..=3)]
+    pub files: Vec<PathBuf>,
+    /// Who sells and rates.
+    #[arg(long)]
+    pub seller: Key,
+    /// Who buys.
+    #[arg(long)]
+    pub buyer: Key,
+    /// The billed month.
+    #[arg(long)]
+    pub period: Month,
+    /// The day of issue, where the invoice does not say it; today if left out.
+    #[arg(long, value_name = "DAY")]
+    pub issue_date: Option<Date>,
+    /// Import files that do not agree with each other, and say why.
+    #[arg(long, value_name = "REASON", value_parser = said)]
+    pub accept: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -95,6 +95,25 @@ pub(crate) const NAMES: [(Field, &[&str]); 37] = [
     (Total, &["Total", "TotalForCustomer", "PostTaxTotal"]),
 ];
 
+/// Names of columns that the desk does not use, by what they mean.
+const OTHER_NAMES: [&[&str]; 4] =
+    [&["MpnId"], &["Tier2MpnId", "ResellerMPNID"], &["PartnerName"], &["Unit", "UnitOfMeasure"]];
+
+/// Where documented columns stand in a header, by whatever name: as they are called, or as they
+/// have been called elsewhere.
+pub(crate) fn places(header: &[String], columns: &[&str]) -> Vec<Option<usize>> {
+    let header: Vec<String> = header.iter().map(|name| plain(name)).collect();
+    let find = |name: &str| header.iter().position(|known| *known == plain(name));
+    let groups = || OTHER_NAMES.into_iter().chain(NAMES.into_iter().map(|(_, names)| names));
+    let place = |column: &&str| {
+        let wanted = plain(column);
+        let is_named = |names: &&[&str]| names.iter().any(|name| plain(name) == wanted);
+        let others = groups().filter(is_named).flatten();
+        find(column).or_else(|| others.into_iter().find_map(|name| find(name)))
+    };
+    columns.iter().map(place).collect()
+}
+
 /// The first name of a column.
 pub(crate) fn name(field: Field) -> &'static str {
     let named = NAMES.iter().find(|(known, _)| *known == field);

@@ -6,10 +6,11 @@ use std::io::Read;
 use std::path::Path;
 
 use bigdecimal::BigDecimal;
+use jiff::civil::Date;
 use serde_json::value::RawValue;
 
 use crate::Refused;
-use crate::value::{DecimalMark, number};
+use crate::value::{DecimalMark, day, number};
 
 /// The largest invoice document that is read.
 const BYTES_MAX: u64 = 16 << 20;
@@ -19,6 +20,7 @@ const BYTES_MAX: u64 = 16 << 20;
 pub(crate) struct InvoiceTotals {
     pub number: String,
     pub currency: String,
+    pub issue_date: Option<Date>,
     /// Before tax; none where only the sum with tax is stated.
     pub net: Option<BigDecimal>,
     /// With tax.
@@ -58,5 +60,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<InvoiceTotals>, Refused> {
     };
     let gross = gross.ok_or_else(|| refused("states no amount".to_owned()))?;
     let currency = currency.ok_or_else(|| refused("states no currency".to_owned()))?;
-    Ok(Some(InvoiceTotals { number: id.unwrap_or_default(), currency, net, gross }))
+    let issued = text("issue_date").or_else(|| text("invoiceDate"));
+    let issue_date = issued.as_deref().and_then(day);
+    let number = id.unwrap_or_default();
+    Ok(Some(InvoiceTotals { number, currency, issue_date, net, gross }))
 }

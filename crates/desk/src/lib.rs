@@ -10,6 +10,7 @@ mod columns;
 mod compare;
 mod invoice;
 mod read;
+mod rows;
 mod side;
 mod value;
 
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use bigdecimal::BigDecimal;
 use bigdecimal::Zero;
+pub use rows::{Document, FileRow, Invoice, document, each_row};
 
 use compare::{Pair, common};
 use invoice::InvoiceTotals;

@@ -161,7 +161,7 @@ pub(crate) struct Side {
 }
 
 /// Which columns a file must have, and what it then is.
-fn kind_of(columns: &Columns) -> Result<Kind, String> {
+pub(crate) fn kind_of(columns: &Columns) -> Result<Kind, String> {
     let need = |field: Field| {
         if columns.has(field) {
             return Ok(());

@@ -20,6 +20,8 @@ pub struct TradeAgreement {
     pub validity: Validity,
     /// In which currency the buyer is billed.
     pub currency: Currency,
+    /// Who rates the usage.
+    pub rated: RatedBy,
     /// The seller's price book from which the buyer's prices follow.
     pub price_book: Key,
     /// How the exact amount of a group becomes what is billed.
@@ -32,6 +34,16 @@ pub struct TradeAgreement {
     pub correction_months: Option<u16>,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
+}
+
+/// Who rates the usage of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RatedBy {
+    /// This installation: it writes the seller's invoices.
+    Here,
+    /// The seller, in a system of its own: the buyer receives its invoices. What the usage comes to
+    /// by the price book is what they are expected to say, and what "buy plus" starts from.
+    Seller,
 }
 
 /// Where the exchange rate of an edge and period comes from.
@@ -68,6 +80,11 @@ pub enum Fixing {
     PeriodStart,
     /// The last day of the month.
     PeriodEnd,
+}
+
+impl RatedBy {
+    /// Both with the name they have in files.
+    pub const NAMES: [(&'static str, Self); 2] = [("here", Self::Here), ("seller", Self::Seller)];
 }
 
 impl RateSource {
@@ -129,5 +146,6 @@ macro_rules! named {
     };
 }
 
+named!(RatedBy, "who rates an edge");
 named!(RateSource, "a source of exchange rates");
 named!(Fixing, "a fixing");

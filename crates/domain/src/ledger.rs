@@ -104,23 +104,53 @@ pub fn issued(
     (buyer, buyer_key): (OrganisationId, &str),
     (net, tax): (Money, Money),
 ) -> Result<[LedgerEntry; 2]> {
-    let minus = |amount: Money| {
-        let minor = amount.minor().checked_neg();
-        let minor = minor.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
-        Ok::<_, Error>(Money::new(minor, amount.currency()))
-    };
     let gross = net.checked_add(tax)?;
     let reason = if net.minor() < 0 { "credit note issued" } else { "invoice issued" };
     let mut sold =
         vec![(format!("receivable/{buyer_key}"), gross), ("revenue/usage".to_owned(), minus(net)?)];
-    let mut bought =
-        vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), minus(gross)?)];
     if tax.minor() != 0 {
         sold.push(("tax/output".to_owned(), minus(tax)?));
-        bought.push(("tax/input".to_owned(), tax));
     }
+    let bought = bought(seller_key, (net, tax))?;
     Ok([
         LedgerEntry::new(format!("{invoice}/seller"), seller, invoice, reason, sold)?,
         LedgerEntry::new(format!("{invoice}/buyer"), buyer, invoice, reason, bought)?,
     ])
+}
+
+/// What a received invoice posts in the buyer's books. The seller's are kept elsewhere.
+///
+/// # Errors
+/// Where an amount has no negative.
+pub fn received(
+    invoice: InvoiceId,
+    seller_key: &str,
+    buyer: OrganisationId,
+    (net, tax): (Money, Money),
+) -> Result<LedgerEntry> {
+    let reason = if net.minor() < 0 { "credit note received" } else { "invoice received" };
+    LedgerEntry::new(
+        format!("{invoice}/buyer"),
+        buyer,
+        invoice,
+        reason,
+        bought(seller_key, (net, tax))?,
+    )
+}
+
+/// A cost, tax that is got back, and a debt.
+fn bought(seller_key: &str, (net, tax): (Money, Money)) -> Result<Vec<(String, Money)>> {
+    let debt = minus(net.checked_add(tax)?)?;
+    let mut postings =
+        vec![("cost/usage".to_owned(), net), (format!("payable/{seller_key}"), debt)];
+    if tax.minor() != 0 {
+        postings.push(("tax/input".to_owned(), tax));
+    }
+    Ok(postings)
+}
+
+fn minus(amount: Money) -> Result<Money> {
+    let minor = amount.minor().checked_neg();
+    let minor = minor.ok_or_else(|| Error::invalid("amount", "is too large for a document"))?;
+    Ok(Money::new(minor, amount.currency()))
 }

@@ -17,9 +17,9 @@ mod subscription;
 mod tax;
 mod validity;
 
-pub use agreement::{ExchangePolicy, Fixing, RateSource, TradeAgreement};
+pub use agreement::{ExchangePolicy, Fixing, RateSource, RatedBy, TradeAgreement};
 pub use exchange::{AppliedRate, ExchangeRates, RATE_AGE_DAYS_MAX};
-pub use ledger::{LedgerEntry, LineOf, due_on, invoice_id, issued};
+pub use ledger::{LedgerEntry, LineOf, due_on, invoice_id, issued, received};
 pub use organisation::{NumberSeries, Organisation, Relationship, Role};
 pub use policy::{Because, Scope};
 pub use price_book::{Derivation, PriceBook, PriceRule, Selector, TIERS_MAX, Tier, Tiers};

@@ -258,10 +258,18 @@ impl Tx {
         close: &CloseRow,
         documents: &[DocumentRow],
     ) -> Result<()> {
+        self.add_documents(close.month, documents).await?;
+        let sql = "UPDATE period_revision SET finished = 1 WHERE month = $1 AND revision = $2";
+        let values = vec![text(close.month), int(close.revision)];
+        self.execute(sql, values).await.map(|_| ())
+    }
+
+    /// Catalogues documents of a month.
+    pub async fn add_documents(&mut self, month: Month, documents: &[DocumentRow]) -> Result<()> {
         let rows = documents.iter().map(|document| {
             vec![
                 text(&document.path),
-                text(close.month),
+                text(month),
                 int(document.revision),
                 Value::optional(document.invoice),
                 text(&document.kind),
@@ -272,10 +280,7 @@ impl Tx {
         });
         let into =
             "INSERT INTO document (path, month, revision, invoice_id, kind, sha256, bytes, lines)";
-        self.insert(into, "", rows).await?;
-        let sql = "UPDATE period_revision SET finished = 1 WHERE month = $1 AND revision = $2";
-        let values = vec![text(close.month), int(close.revision)];
-        self.execute(sql, values).await.map(|_| ())
+        self.insert(into, "", rows).await
     }
 
     /// Every invoice, by month, revision, seller and buyer.

@@ -17,13 +17,14 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 const PLACEHOLDERS_MAX: usize = 600;
 
 /// The migrations, in order. They only add.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("0001_facts", include_str!("../migrations/0001_facts.sql")),
     ("0002_catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("0003_close", include_str!("../migrations/0003_close.sql")),
     ("0004_revisions", include_str!("../migrations/0004_revisions.sql")),
     ("0005_restatements", include_str!("../migrations/0005_restatements.sql")),
     ("0006_tax", include_str!("../migrations/0006_tax.sql")),
+    ("0007_received", include_str!("../migrations/0007_received.sql")),
 ];
 
 /// A value of a column.

@@ -12,6 +12,7 @@ mod closes;
 mod db;
 mod programme;
 mod rates;
+mod received;
 mod restatements;
 mod taxes;
 
@@ -22,4 +23,5 @@ pub use closes::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice};
 pub use db::{Db, Tx};
 pub use programme::ProgrammeChanges;
 pub use rates::RateRow;
+pub use received::ReceivedRow;
 pub use restatements::AcceptanceRow;

@@ -63,7 +63,7 @@ impl Tx {
         self.insert(
             "INSERT INTO agreement (seller_id, buyer_id, from_on, known_at, until_on, currency, \
              price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated, \
-             tax_rounding, correction_months)",
+             tax_rounding, correction_months, rated)",
             "",
             changes.agreements.iter().map(|a| agreement_values(a, &known)),
         )
@@ -195,8 +195,8 @@ impl Tx {
 
     async fn agreements(&mut self, known_at: i64) -> Result<Vec<TradeAgreement>> {
         let sql = "SELECT seller_id, buyer_id, from_on, until_on, currency, price_book, rounding, \
-                   rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding, correction_months \
-                   FROM agreement a \
+                   rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding, correction_months, \
+                   rated FROM agreement a \
                    WHERE known_at = (SELECT MAX(known_at) FROM agreement k \
                    WHERE k.seller_id = a.seller_id AND k.buyer_id = a.buyer_id \
                      AND k.from_on = a.from_on AND k.known_at <= $1) \
@@ -209,6 +209,7 @@ impl Tx {
                     buyer: row.parsed(1, "organisation id")?,
                     validity: validity(row, 2, 3)?,
                     currency: row.parsed(4, "currency")?,
+                    rated: row.parsed(13, "who rates")?,
                     price_book: row.parsed(5, "price book")?,
                     rounding: row.parsed(6, "rounding")?,
                     exchange: ExchangePolicy {
@@ -350,6 +351,7 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         int(i64::from(a.exchange.restated)),
         text(a.tax_rounding),
         a.correction_months.map_or(Value::Null, int),
+        text(a.rated),
     ]
 }
 

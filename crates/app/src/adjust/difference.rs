@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use documents::daily::{CHARGE_ADJUSTMENT, CHARGE_NEW, CHARGE_REVERSAL};
 use kernel::{Error, Quantity, Result};
-use rating::{Edge, EdgeIndex, GroupPrice, MeterIndex, SubscriptionIndex};
+use rating::{Edge, EdgeIndex, GroupPrice, MeterIndex, RateBook, SubscriptionIndex};
 
 use super::side::Side;
 use crate::close::statement;
@@ -63,11 +63,11 @@ impl Sides<'_> {
     /// Every touched group before and now.
     pub fn changes(&self) -> Result<BTreeMap<GroupKey, Change>> {
         let mut changes: BTreeMap<GroupKey, Change> = BTreeMap::new();
-        for group in &self.now.1.groups {
+        for group in self.now.1.groups.iter().filter(|g| issues(&self.now.0.book, g)) {
             let key = (group.edge, group.subscription, group.meter, group.tier);
             changes.entry(key).or_default().now = Some(*group);
         }
-        for group in &self.before.1.groups {
+        for group in self.before.1.groups.iter().filter(|g| issues(&self.before.0.book, g)) {
             changes.entry(self.key_now(group)?).or_default().before = Some(*group);
         }
         Ok(changes)
@@ -156,6 +156,11 @@ impl Sides<'_> {
         (before.quantity, before.money) == (now.quantity, now.money)
             && exact(self.before.1, before) == exact(self.now.1, now)
     }
+}
+
+/// Whether the seller of a group's edge issues its invoices here.
+fn issues(book: &RateBook, group: &KeptGroup) -> bool {
+    !book.edges()[group.edge.get()].is_received
 }
 
 fn too_large() -> Error {

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema};
 use domain::{
     Derivation, ExchangePolicy, ExchangeRates, Fixing, ListPrice, ListedMeter, Meter, NumberSeries,
     Offer, OfferFamily, Organisation, PriceBook, PriceRule, PriceSheet, Programme, RateSource,
-    Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
+    RatedBy, Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use kernel::{
     Currency, Error, ExchangeRate, Key, MeterId, Month, OrganisationId, Percent, Quantity, Result,
@@ -156,6 +156,7 @@ impl World {
             validity: since(),
             currency: Self::currency(),
             price_book: parsed(book),
+            rated: RatedBy::Here,
             rounding: RoundingPolicy::Once(Rounding::HalfEven),
             exchange: ExchangePolicy {
                 source: RateSource::Programme,

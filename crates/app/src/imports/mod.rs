@@ -4,6 +4,7 @@ mod input;
 mod prices;
 mod quarantine;
 mod rates;
+mod received;
 mod table;
 mod times;
 mod usage;
@@ -16,6 +17,7 @@ use store::{ControlTotal, ImportRow, Tx};
 pub(crate) use prices::draft as draft_prices;
 pub use prices::{PriceOptions, import_prices};
 pub use rates::import_rates;
+pub use received::{Received, ReceivedOptions, import_received};
 pub use usage::{UsageFormat, UsageOptions, import_usage};
 
 /// What importing a file did.

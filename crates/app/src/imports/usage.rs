@@ -1,8 +1,8 @@
 //! Importing usage: files of any known layout become records in the lake.
 
-mod intake;
+pub(super) mod intake;
 mod json;
-mod record;
+pub(super) mod record;
 mod tabular;
 
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
 }
 
 /// What is said of usage that comes after its month was closed.
-async fn late(tx: &mut store::Tx, added: &store::UsageAdded) -> Result<Vec<String>> {
+pub(super) async fn late(tx: &mut store::Tx, added: &store::UsageAdded) -> Result<Vec<String>> {
     let closes = tx.closes().await?;
     let closed = |month: kernel::Month| closes.iter().any(|close| close.month == month);
     let mut months: Vec<kernel::Month> =

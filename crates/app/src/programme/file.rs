@@ -231,7 +231,12 @@ pub(super) struct AgreementEntry {
     /// The currency in which the buyer is billed (ISO 4217).
     #[schemars(with = "String")]
     pub currency: Text,
-    /// The key of the seller's price book.
+    /// Who rates the usage: `here`, or `seller` where a provider does in a system of its own and its
+    /// files and invoices are imported with `skyhandel import received`. `here` if left out.
+    #[schemars(with = "Option<String>")]
+    pub rated: Option<Text>,
+    /// The key of the seller's price book. Where the seller rates, it says what its invoices are
+    /// expected to come to, and what `buy_plus` starts from.
     #[schemars(with = "String")]
     pub price_book: Text,
     /// How the exact amount of an invoice line becomes minor units: `half-even`, `half-up`, `down`

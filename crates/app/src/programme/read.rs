@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use domain::{
     Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries, Offer, Organisation,
-    PriceBook, PriceRule, Programme, RateSource, Relationship, Role, RoundingPolicy, Selector,
-    Subscription, Tier, Tiers, TradeAgreement, Validity,
+    PriceBook, PriceRule, Programme, RateSource, RatedBy, Relationship, Role, RoundingPolicy,
+    Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::Date;
 use kernel::{
@@ -324,6 +324,7 @@ impl<'a> Reader<'a> {
         let validity = self.validity(&entry.from, entry.until.as_ref());
         let currency = self.parsed(&entry.currency, "currency");
         let price_book = self.parsed(&entry.price_book, "price_book");
+        let rated = self.or_else(entry.rated.as_ref(), "rated", RatedBy::Here);
         let exact = RoundingPolicy::Once(Rounding::HalfEven);
         let rounding = self.or_else(entry.rounding.as_ref(), "rounding", exact);
         let exchange = self.exchange(entry);
@@ -348,6 +349,7 @@ impl<'a> Reader<'a> {
             buyer: buyer?,
             validity: validity?,
             currency: currency?,
+            rated: rated?,
             price_book: price_book?,
             rounding: rounding?,
             exchange: exchange?,

@@ -1,12 +1,12 @@
 //! `skyhandel import ...` and `skyhandel imports`
 
 use app::Ctx;
-use app::imports::{self, Imported, PriceOptions, UsageOptions};
+use app::imports::{self, Imported, PriceOptions, Received, ReceivedOptions, UsageOptions};
 use kernel::{Result, micros_instant};
 use serde::Serialize;
 use store::{ControlTotal, ImportRow};
 
-use crate::args::{ImportCommand, PriceArgs, RatesArgs, UsageArgs};
+use crate::args::{ImportCommand, PriceArgs, RatesArgs, ReceivedArgs, UsageArgs};
 use crate::output::{Output, table};
 
 #[derive(Serialize)]
@@ -78,6 +78,7 @@ pub async fn run(ctx: Ctx<'_>, command: &ImportCommand, output: Output) -> Resul
         ImportCommand::Prices(args) => prices(ctx, args).await?,
         ImportCommand::Rates(args) => rates(ctx, args).await?,
         ImportCommand::Usage(args) => usage(ctx, args).await?,
+        ImportCommand::Received(args) => return received(ctx, args, output).await,
     };
     let answers: Vec<ImportJson> = imported
         .iter()
@@ -131,6 +132,74 @@ async fn usage(ctx: Ctx<'_>, args: &UsageArgs) -> Result<Vec<Imported>> {
         imported.push(imports::import_usage(ctx, file, &options).await?);
     }
     Ok(imported)
+}
+
+#[derive(Serialize)]
+struct ReceivedJson {
+    invoice: String,
+    invoice_id: String,
+    period: String,
+    issue_date: String,
+    currency: String,
+    net: String,
+    tax: String,
+    gross: String,
+    lines: u64,
+    daily_rows: u64,
+    agrees: bool,
+    already_imported: bool,
+    usage: ImportJson,
+}
+
+async fn received(ctx: Ctx<'_>, args: &ReceivedArgs, output: Output) -> Result<()> {
+    let options = ReceivedOptions {
+        seller: args.seller.clone(),
+        buyer: args.buyer.clone(),
+        month: args.period,
+        issue_on: args.issue_date,
+        accept: args.accept.clone(),
+    };
+    let received = imports::import_received(ctx, &args.files, &options).await?;
+    let Received { invoice, comparisons, usage } = &received;
+    let answer = ReceivedJson {
+        invoice: invoice.number.clone(),
+        invoice_id: invoice.id.to_string(),
+        period: invoice.month.to_string(),
+        issue_date: invoice.issue_on.to_string(),
+        currency: invoice.net.currency().to_string(),
+        net: invoice.net.digits(),
+        tax: invoice.tax.digits(),
+        gross: invoice.gross()?.digits(),
+        lines: invoice.lines,
+        daily_rows: invoice.daily_rows,
+        agrees: comparisons.iter().all(desk::Comparison::agrees),
+        already_imported: usage.already,
+        usage: ImportJson {
+            already_imported: usage.already,
+            notes: usage.notes.clone(),
+            ..json(&usage.import, &usage.totals)
+        },
+    };
+    output.print(&answer, || {
+        if answer.already_imported {
+            return format!("Invoice {} was imported before; nothing was done", answer.invoice);
+        }
+        let but = if answer.agrees { "but for rounding" } else { "except as accepted" };
+        format!(
+            "Invoice {} of {} for {}: {} {} before tax, {} with tax, {} lines, {} rows by day; its \
+             files agree {but}\n{}",
+            answer.invoice,
+            args.seller,
+            answer.period,
+            answer.net,
+            answer.currency,
+            answer.gross,
+            answer.lines,
+            answer.daily_rows,
+            describe(usage)
+        )
+    });
+    Ok(())
 }
 
 fn describe(imported: &Imported) -> String {

@@ -1,7 +1,7 @@
 //! `skyhandel invoices`
 
 use app::Ctx;
-use app::invoices::{self, InvoiceFilter};
+use app::invoices::{self, InvoiceFilter, ReceivedInvoice};
 use documents::invoice::{InvoiceDocument, KIND_CREDIT_NOTE, KIND_INVOICE};
 use kernel::Result;
 use serde::Serialize;
@@ -48,7 +48,30 @@ impl InvoiceJson {
             due_date: row.due_on.to_string(),
         }
     }
+
+    fn of_received(invoice: &ReceivedInvoice) -> Self {
+        let row = &invoice.row;
+        Self {
+            invoice: row.number.clone(),
+            kind: KIND_RECEIVED,
+            period: row.month.to_string(),
+            revision: 0,
+            seller: invoice.seller.clone(),
+            buyer: invoice.buyer.clone(),
+            currency: row.net.currency().to_string(),
+            net: row.net.digits(),
+            tax: row.tax.digits(),
+            gross: row.gross().map_or_else(|_| String::new(), kernel::Money::digits),
+            lines: row.lines,
+            rated_lines: row.daily_rows,
+            issue_date: row.issue_on.to_string(),
+            due_date: invoice.due_on.to_string(),
+        }
+    }
 }
+
+/// What received invoices are called.
+const KIND_RECEIVED: &str = "received";
 
 pub async fn run(ctx: Ctx<'_>, args: &InvoicesArgs, output: Output) -> Result<()> {
     match &args.command {
@@ -65,8 +88,11 @@ async fn list(ctx: Ctx<'_>, args: &InvoicesArgs, output: Output) -> Result<()> {
         number: None,
     };
     let invoices = invoices::list(ctx, &filter).await?;
-    let json: Vec<InvoiceJson> =
-        invoices.iter().map(|i| InvoiceJson::of(&i.row, &i.seller, &i.buyer)).collect();
+    let received = invoices::received(ctx, &filter).await?;
+    let issued = invoices.iter().map(|i| InvoiceJson::of(&i.row, &i.seller, &i.buyer));
+    let mut json: Vec<InvoiceJson> =
+        issued.chain(received.iter().map(InvoiceJson::of_received)).collect();
+    json.sort_by(|a, b| (&a.period, a.revision).cmp(&(&b.period, b.revision)));
     output.print(&json, || {
         if json.is_empty() { "There are no such invoices.".to_owned() } else { rows(&json) }
     });

@@ -7,8 +7,8 @@ use kernel::{Month, OrganisationId, Percent};
 
 use super::{FactRef, Finding, Programme, check_tax};
 use crate::{
-    Derivation, EDGES_MAX, Organisation, PriceBook, PriceRule, Selector, Subscription,
-    TradeAgreement, Validity,
+    Derivation, EDGES_MAX, Organisation, PriceBook, PriceRule, RatedBy, Role, Selector,
+    Subscription, TradeAgreement, Validity,
 };
 
 /// The largest markup or negative discount a rule may state, in percent.
@@ -133,6 +133,14 @@ impl<'a> Checks<'a> {
             || FactRef::Agreement(agreement.seller, agreement.buyer, agreement.validity.from());
         if agreement.seller == agreement.buyer {
             self.report(fact(), "buyer", "is the seller itself");
+        }
+        let provides = self.known(fact(), "seller", agreement.seller);
+        if agreement.rated == RatedBy::Seller
+            && provides.is_some_and(|seller| seller.role != Role::Provider)
+        {
+            let reason = "cannot be `seller`: only a provider rates in a system of its own; what it \
+                          sells begins the sale path";
+            self.report(fact(), "rated", reason);
         }
         if let Some(seller) = self.known(fact(), "seller", agreement.seller)
             && !seller.role.sells()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Derivation, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy, Programme,
+    Derivation, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy, Programme, RatedBy,
     Subscription, TradeAgreement,
 };
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
@@ -461,6 +461,7 @@ fn edge_of(agreement: &TradeAgreement) -> Edge {
         currency: agreement.currency,
         rounding: agreement.rounding,
         payment_terms_days: agreement.payment_terms_days,
+        is_received: agreement.rated == RatedBy::Seller,
     }
 }
 

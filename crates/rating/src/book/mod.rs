@@ -100,7 +100,7 @@ impl fmt::Debug for RateBookHash {
 }
 
 /// One seller and one buyer in the billed month, and the terms that documents need.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Edge {
     /// Who sells.
     pub seller: OrganisationId,
@@ -112,6 +112,26 @@ pub struct Edge {
     pub rounding: RoundingPolicy,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
+    /// Whether the seller rates it in a system of its own: what it comes to here is what is
+    /// expected, and no invoice is issued.
+    pub is_received: bool,
+}
+
+impl fmt::Debug for Edge {
+    /// The hashes of rate books depend on it, so what is usual is not said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Edge");
+        shown
+            .field("seller", &self.seller)
+            .field("buyer", &self.buyer)
+            .field("currency", &self.currency)
+            .field("rounding", &self.rounding)
+            .field("payment_terms_days", &self.payment_terms_days);
+        if self.is_received {
+            shown.field("is_received", &true);
+        }
+        shown.finish()
+    }
 }
 
 /// Where prices come from: one seller's rules on top of what the seller itself pays. Buyers with

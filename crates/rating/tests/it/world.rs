@@ -8,7 +8,7 @@ use arrow_array::{Decimal128Array, DictionaryArray, RecordBatch, TimestampMicros
 use domain::{
     Derivation, ExchangePolicy, ExchangeRates, Fixing, ListPrice, ListedMeter, Meter, NumberSeries,
     Offer, OfferFamily, Organisation, PriceBook, PriceRule, PriceSheet, Programme, RateSource,
-    Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
+    RatedBy, Role, RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -181,6 +181,7 @@ impl World {
             validity: from("2026-01-01"),
             currency: currency.parse().unwrap(),
             price_book: book,
+            rated: RatedBy::Here,
             rounding: RoundingPolicy::Once(Rounding::HalfEven),
             exchange: ExchangePolicy {
                 source: RateSource::Programme,

@@ -1,6 +1,6 @@
 use domain::{
     Derivation, Entitlement, ExchangePolicy, Fixing, NumberSeries, Offer, OfferFamily,
-    Organisation, PriceRule, RateSource, Relationship, Role, RoundingPolicy, Selector,
+    Organisation, PriceRule, RateSource, RatedBy, Relationship, Role, RoundingPolicy, Selector,
     Subscription, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers,
     TradeAgreement, Validity,
 };
@@ -79,6 +79,7 @@ fn everything() -> ProgrammeChanges {
             validity: from_january(),
             currency: "KWD".parse().unwrap(),
             price_book: key("book"),
+            rated: RatedBy::Here,
             rounding: RoundingPolicy::Once(Rounding::HalfUp),
             exchange: ExchangePolicy {
                 source: RateSource::Ecb,

@@ -21,7 +21,7 @@ use crate::sheets::hex;
 const CHUNK_ROWS: usize = 1_000_000;
 
 /// The ids that are known: runs of earlier imports.
-pub(super) struct Index {
+pub(in crate::imports) struct Index {
     runs: Vec<(String, EventRun)>,
     waiting: HashMap<EventKey, Vec<WaitingCorrection>>,
 }
@@ -50,7 +50,7 @@ impl Index {
 }
 
 /// What an intake came to.
-pub(super) struct Taken {
+pub(in crate::imports) struct Taken {
     pub counts: Counts,
     pub conflicts_path: Option<String>,
     pub totals: Vec<ControlTotal>,
@@ -61,7 +61,7 @@ pub(super) struct Taken {
 
 /// What became of the rows of a file.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
+pub(in crate::imports) struct Counts {
     pub read: u64,
     pub new: u64,
     pub duplicate: u64,
@@ -90,7 +90,7 @@ struct Waiting {
 }
 
 /// Takes the rows of one file.
-pub(super) struct Intake<'a> {
+pub(in crate::imports) struct Intake<'a> {
     lake: &'a Path,
     import: ImportId,
     reader: Reader,
@@ -499,7 +499,7 @@ fn segment_row(segment: &SegmentInfo) -> SegmentRow {
 
 /// Removes files of the lake that no row names: what an interrupted import left behind, and runs
 /// of ids that have been merged.
-pub(super) async fn sweep(lake: &Path, tx: &mut Tx) -> Result<()> {
+pub(in crate::imports) async fn sweep(lake: &Path, tx: &mut Tx) -> Result<()> {
     let mut named: BTreeSet<String> = tx.segment_paths().await?.into_iter().collect();
     named.extend(tx.event_runs().await?.into_iter().map(|(path, _)| path));
     let months = folders(&lake.join("usage"))?;

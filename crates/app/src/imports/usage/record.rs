@@ -23,7 +23,7 @@ const DAY: i64 = 86_400_000_000;
 /// What a row can say, with the names that columns have for it. The first is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub(super) enum Field {
+pub(in crate::imports) enum Field {
     EventId,
     SubscriptionId,
     EntitlementId,
@@ -47,7 +47,7 @@ pub(super) enum Field {
 }
 
 /// How many fields there are.
-pub(super) const FIELDS: usize = 20;
+pub(in crate::imports) const FIELDS: usize = 20;
 
 impl Field {
     /// Every field with its names.
@@ -82,7 +82,7 @@ impl Field {
 
 /// The texts of a row; empty where it says nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RawRecord<'a> {
+pub(in crate::imports) struct RawRecord<'a> {
     /// Its number in the file.
     pub row: u64,
     pub values: [Cow<'a, str>; FIELDS],
@@ -112,7 +112,7 @@ struct Holder {
 
 /// The subscriptions and entitlements of a programme, by id.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(in crate::imports) struct Directory {
     holders: HashMap<SubscriptionId, Holder>,
 }
 
@@ -157,7 +157,7 @@ fn subscription_of(resource_uri: &str) -> Option<SubscriptionId> {
 }
 
 /// How rows of one file become records.
-pub(super) struct Reader {
+pub(in crate::imports) struct Reader {
     pub file: String,
     pub source: String,
     /// The names that the file has for the fields.
