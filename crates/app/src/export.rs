@@ -9,16 +9,17 @@ mod certificate;
 pub(crate) mod daily;
 mod ledger;
 pub(crate) mod price_lists;
+mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use documents::certificate::CertifiedRevision;
+use documents::certificate::{CertifiedRevision, SellerRatedEdge};
 use documents::{Format, Layout, Sink, reconciliation};
 use kernel::{Error, Month, OrganisationId, Result};
 use lake::usage::batches_of;
 use rating::{EdgeIndex, RateBook};
-use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow};
+use store::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, ReceivedRow};
 
 use crate::close::RATED_LINES;
 use crate::facts::Known;
@@ -28,6 +29,7 @@ use crate::partitions::PeriodUsage;
 use crate::{Ctx, close, sheets};
 
 use adjustments::Posted;
+use received::ReceivedInvoices;
 
 /// What is exported.
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ pub(crate) struct Frozen {
     pub usage: PeriodUsage,
     pub invoices: Vec<InvoiceRow>,
     pub postings: Vec<LedgerRow>,
+    pub received: Vec<ReceivedRow>,
     pub documents: Vec<DocumentRow>,
     pub folder: PathBuf,
 }
@@ -102,6 +105,11 @@ impl Frozen {
         invoices.retain(|invoice| invoice.month == month && invoice.revision == 0);
         Ok(Self {
             postings: tx.postings(month).await?,
+            received: {
+                let mut received = tx.received().await?;
+                received.retain(|invoice| invoice.month == month);
+                received
+            },
             documents,
             folder: ctx.installation.documents(),
             close,
@@ -144,17 +152,21 @@ pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<
     refuse_unknown(knows, options)?;
     let close = wanted((&frozen.invoices, &frozen.book, &naming), to, options)?;
     let adjusted = adjustments.iter().map(|posted| posted.export(&frozen, to, options));
-    let any = !close.is_empty() || adjustments.iter().any(|posted| posted.has_wanted(options));
+    let received = ReceivedInvoices::wanted(&frozen, &naming, options);
+    let any = !close.is_empty()
+        || !received.is_empty()
+        || adjustments.iter().any(|posted| posted.has_wanted(options));
     if !any {
         return Err(Error::conflict(format!("{} has no such invoices", options.month)));
     }
     prepare(to)?;
-    let mut written = vec![export_close(&ctx, &frozen, &naming, &close, to, options)?];
+    let mut written = vec![export_close(&ctx, &frozen, (&naming, &received), &close, to, options)?];
     for revision in adjusted {
         written.extend(revision?);
     }
     let (revisions, edges): (Vec<_>, Vec<_>) = written.into_iter().unzip();
-    let files = certificate::write(&frozen, options, revisions, to)?;
+    let received = received.write(&frozen, options, to)?;
+    let files = certificate::write(&frozen, options, (revisions, received), to)?;
     let edges = edges.into_iter().flatten().collect();
     Ok(Exported { folder: to.to_owned(), edges, files })
 }
@@ -165,7 +177,7 @@ type WrittenRevision = (CertifiedRevision, Vec<ExportedEdge>);
 fn export_close(
     ctx: &Ctx<'_>,
     frozen: &Frozen,
-    naming: &Naming<'_>,
+    (naming, received): (&Naming<'_>, &ReceivedInvoices<'_>),
     wanted: &[WantedEdge<'_>],
     to: &Path,
     options: &ExportOptions,
@@ -183,7 +195,8 @@ fn export_close(
     ctx.progress.end();
     let (close, postings) = (&frozen.close, &frozen.postings);
     let beyond = &BTreeSet::new();
-    let files = RevisionFiles { close, postings, lists, place, beyond };
+    let received = Some(received);
+    let files = RevisionFiles { close, postings, received, lists, place, beyond };
     files.write(wanted, options, &rounding, vec![decimals; wanted.len()])
 }
 
@@ -191,6 +204,8 @@ fn export_close(
 struct RevisionFiles<'a> {
     close: &'a CloseRow,
     postings: &'a [LedgerRow],
+    /// The received invoices, which are posted with the close.
+    received: Option<&'a ReceivedInvoices<'a>>,
     lists: price_lists::PriceLists<'a>,
     place: PathBuf,
     /// The edges that are no longer corrected.
@@ -214,18 +229,40 @@ impl RevisionFiles<'_> {
         if with_derivations {
             self.lists.write_derivations(wanted, &self.place)?;
         }
-        let books = books(wanted, options);
-        ledger::write(self.postings, self.lists.naming, wanted, &books, &self.place)?;
+        let mut books = books(wanted, options);
+        let mut paid = Vec::new();
+        if let Some(received) = self.received {
+            if options.seller.is_none() || options.buyer.is_some() {
+                books.extend(received.buyers());
+            }
+            paid = received.postings()?;
+        }
+        let posted = (self.postings, paid.as_slice());
+        ledger::write(posted, self.lists.naming, wanted, &books, &self.place)?;
         let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
-        let beyond = self.beyond.iter().filter_map(|edge| {
+        let visible = |edge: EdgeIndex| {
             let terms = &self.lists.book.edges()[edge.get()];
-            let (seller, buyer) =
-                (self.lists.naming.key(terms.seller), self.lists.naming.key(terms.buyer));
+            let naming = self.lists.naming;
+            let (seller, buyer) = (naming.key(terms.seller), naming.key(terms.buyer));
             (fits(&options.seller, seller) && fits(&options.buyer, buyer))
                 .then_some((seller, buyer))
-        });
+        };
+        let mut rated_by_seller = Vec::new();
+        for edge in self.lists.rated_by_seller() {
+            let Some((seller, buyer)) = visible(edge) else { continue };
+            let folder = self.place.join(seller).join(buyer);
+            std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+            self.lists.write_prices(edge, &folder)?;
+            rated_by_seller.push(SellerRatedEdge {
+                seller: seller.to_owned(),
+                buyer: buyer.to_owned(),
+                currency: self.lists.book.edges()[edge.get()].currency.to_string(),
+            });
+        }
+        rated_by_seller.sort_by(|a, b| (&a.seller, &a.buyer).cmp(&(&b.seller, &b.buyer)));
         let written = certificate::Written {
-            not_corrected: beyond.collect(),
+            not_corrected: self.beyond.iter().filter_map(|edge| visible(*edge)).collect(),
+            rated_by_seller,
             close: self.close,
             book: self.lists.book,
             naming: self.lists.naming,

@@ -31,6 +31,9 @@ pub struct Certificate {
     pub buyer: Option<String>,
     /// What was billed: by the close, and by each adjustment after it.
     pub revisions: Vec<CertifiedRevision>,
+    /// What sellers billed that rate in systems of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received: Vec<CertifiedReceived>,
     /// The files.
     pub files: Vec<CertifiedFile>,
     /// The SHA-256 hash of this document while this field is empty.
@@ -57,6 +60,10 @@ pub struct CertifiedRevision {
     pub edges: Vec<CertifiedEdge>,
     /// The edges that are no longer corrected by their agreements, and stay as they were billed.
     pub not_corrected: Vec<UncorrectedEdge>,
+    /// The edges whose seller rates and bills in a system of its own. Their price lists say what the
+    /// buyer expects to pay, from which it may make its own prices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rated_by_seller: Vec<SellerRatedEdge>,
 }
 
 /// An edge that is no longer corrected.
@@ -66,6 +73,17 @@ pub struct UncorrectedEdge {
     pub seller: String,
     /// The buyer's key.
     pub buyer: String,
+}
+
+/// An edge whose seller rates it in a system of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SellerRatedEdge {
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
+    /// The currency in which the buyer expects to be billed.
+    pub currency: String,
 }
 
 /// An edge of a certificate.
@@ -97,6 +115,37 @@ pub struct CertifiedEdge {
     pub billing_decimals: u8,
     /// The most decimals of an amount in the pricing currency in the daily file.
     pub pricing_decimals: u8,
+}
+
+/// A received invoice of a certificate. Its files lie in `PERIOD/received/INVOICE_ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedReceived {
+    /// The seller's key.
+    pub seller: String,
+    /// The buyer's key.
+    pub buyer: String,
+    /// The seller's number of the invoice.
+    pub invoice: String,
+    /// Our id of it.
+    pub invoice_id: String,
+    /// The day of issue.
+    pub issue_date: String,
+    /// The currency.
+    pub currency: String,
+    /// What is to be paid before tax.
+    pub net: String,
+    /// The tax.
+    pub tax: String,
+    /// What is to be paid with tax.
+    pub gross: String,
+    /// Rows of the reconciliation file.
+    pub lines: u64,
+    /// Rows of the daily file.
+    pub daily_rows: u64,
+    /// What these come to, exactly.
+    pub daily_billed: String,
+    /// Why its files may differ by more than rounding, where they do.
+    pub differences: Option<String>,
 }
 
 /// A file of a certificate.

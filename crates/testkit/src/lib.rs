@@ -15,7 +15,7 @@ use app::adjust::{Adjusted, Differences, EdgeDifference};
 use app::close::Closed;
 use app::explain::{Explanation, LineName};
 use app::export::{ExportOptions, Exported};
-use app::imports::{Imported, PriceOptions, UsageOptions};
+use app::imports::{Imported, PriceOptions, Received, ReceivedOptions, UsageOptions};
 use app::invoices::{Invoice, InvoiceFilter};
 use app::rate::Rated;
 use app::restate::{Restated, Wish};
@@ -113,6 +113,30 @@ impl World {
     /// Imports usage; the name tells the layout.
     pub fn usage(&self, name: &str, content: impl AsRef<[u8]>) -> Result<Imported> {
         self.usage_with(name, content, &Self::usage_options())
+    }
+
+    /// Imports what the cloud bills the partner for a month.
+    pub fn received(&self, month: &str, files: &[PathBuf]) -> Result<Received> {
+        self.received_with(month, files, None)
+    }
+
+    /// The same, though its files differ.
+    pub fn received_with(
+        &self,
+        month: &str,
+        files: &[PathBuf],
+        accept: Option<&str>,
+    ) -> Result<Received> {
+        let key =
+            |key: &str| key.parse().map_err(|error| kernel::Error::internal(format!("{error}")));
+        let options = ReceivedOptions {
+            seller: key("cloud")?,
+            buyer: key("partner")?,
+            month: Self::month(month)?,
+            issue_on: None,
+            accept: accept.map(str::to_owned),
+        };
+        self.run(|ctx| async move { app::imports::import_received(ctx, files, &options).await })
     }
 
     /// Imports usage with other options.

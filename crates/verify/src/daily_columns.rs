@@ -80,6 +80,7 @@ pub(crate) const CHARGE_TYPE: usize = 32;
 pub(crate) const QUANTITY: usize = 34;
 pub(crate) const BILLING: usize = 36;
 pub(crate) const PRICING: usize = 38;
+pub(crate) const BENEFIT: usize = 53;
 /// Where a row states its price.
 pub(crate) const EFFECTIVE_PRICE: usize = 44;
 pub(crate) const STATED: [usize; 5] = [33, 44, 39, 45, 46];

@@ -63,40 +63,42 @@ const CURRENCY: usize = 20;
 const DERIVED_DECIMALS: u8 = 12;
 
 /// Recomputes the prices of every seller that shows how it made them.
-pub(crate) fn check(
-    folder: &Folder,
-    revision: &Revision,
-    (edges, before): (&[Edge<'_>], &HashMap<Pair, Vec<Prices>>),
-    faults: &mut Faults,
-) {
+pub(crate) fn check(folder: &Folder, revision: &Revision, lists: &Lists<'_>, faults: &mut Faults) {
     for seller in &revision.derivations {
         let path = folder.path(revision, &format!("{seller}/derivations.csv"));
         let sold: Vec<&Edge<'_>> =
-            edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
+            lists.edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
         let whole = folder.is_whole();
         let is_close = revision.revision == 0;
-        let mut check = Check {
-            folder,
-            path,
-            edges,
-            before,
-            sold: &sold,
-            whole,
-            is_close,
-            said: BTreeMap::new(),
-        };
+        let mut check =
+            Check { folder, path, lists, sold: &sold, whole, is_close, said: BTreeMap::new() };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
     }
 }
 
+/// The price lists that there are.
+pub(crate) struct Lists<'a> {
+    pub edges: &'a [Edge<'a>],
+    /// What buyers expect to pay where nothing is billed here.
+    pub expected: &'a HashMap<Pair, Prices>,
+    /// Those of earlier revisions.
+    pub before: &'a HashMap<Pair, Vec<Prices>>,
+}
+
+impl Lists<'_> {
+    /// By which somebody buys from somebody, now.
+    fn bought(&self, pair: &Pair) -> impl Iterator<Item = &Prices> {
+        let edges = self.edges.iter().filter(|e| crate::adjustment::pair(e.certified) == *pair);
+        edges.map(|edge| &edge.prices).chain(self.expected.get(pair))
+    }
+}
+
 struct Check<'a> {
     folder: &'a Folder,
     path: String,
-    edges: &'a [Edge<'a>],
-    /// The price lists of earlier revisions.
-    before: &'a HashMap<Pair, Vec<Prices>>,
+    lists: &'a Lists<'a>,
     sold: &'a [&'a Edge<'a>],
     /// Whether everybody's files are here.
     whole: bool,
@@ -270,9 +272,8 @@ impl Check<'_> {
         if list.is_empty() {
             return self.check_bought_before(row, seller, edge, meter, price);
         }
-        let bought = self.edges.iter().find(|bought| {
-            bought.certified.seller == seller && bought.certified.buyer == edge.certified.seller
-        });
+        let pair = (seller.to_owned(), edge.certified.seller.clone());
+        let bought = self.lists.bought(&pair).next();
         let Some(bought) = bought else {
             // It may be outside what was exported.
             return if self.whole {
@@ -281,7 +282,7 @@ impl Check<'_> {
                 Ok(())
             };
         };
-        let paid = bought.prices.of(list, &meter.meter).into_iter().flat_map(|meter| &meter.prices);
+        let paid = bought.of(list, &meter.meter).into_iter().flat_map(|meter| &meter.prices);
         let paid = paid.into_iter().find(|paid| is_paid_at(paid, price));
         let paid = paid.ok_or_else(|| format!("list {list:?} of {seller} has no such price"))?;
         let said = [SOURCE_PRICE, SOURCE_CURRENCY, SOURCE_RATE].map(|at| row.cell(at));
@@ -289,7 +290,7 @@ impl Check<'_> {
         if !says(row, paid, price) {
             return Err(format!(
                 "SourcePrice is {} {} at {}; {}:{} says {effective} {currency} at {rate}",
-                said[0], said[1], said[2], bought.prices.path, paid.line
+                said[0], said[1], said[2], bought.path, paid.line
             ));
         }
         Ok(())
@@ -318,10 +319,8 @@ impl Check<'_> {
         price: &Price,
     ) -> Result<(), String> {
         let pair = (seller.to_owned(), edge.certified.seller.clone());
-        let now =
-            self.edges.iter().filter(|bought| crate::adjustment::pair(bought.certified) == pair);
-        let before = self.before.get(&pair).into_iter().flatten();
-        let lists: Vec<&Prices> = before.chain(now.map(|bought| &bought.prices)).collect();
+        let before = self.lists.before.get(&pair).into_iter().flatten();
+        let lists: Vec<&Prices> = before.chain(self.lists.bought(&pair)).collect();
         if lists.is_empty() && self.whole {
             return Err(format!("{} buys nothing from {seller}", edge.certified.seller));
         }

@@ -31,8 +31,29 @@ pub(crate) struct Certificate {
     pub seller: Option<String>,
     pub buyer: Option<String>,
     pub revisions: Vec<Revision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received: Vec<ReceivedInvoice>,
     pub files: Vec<CertifiedFile>,
     pub sha256: String,
+}
+
+/// An invoice that was received.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReceivedInvoice {
+    pub seller: String,
+    pub buyer: String,
+    pub invoice: String,
+    pub invoice_id: String,
+    pub issue_date: String,
+    pub currency: String,
+    pub net: String,
+    pub tax: String,
+    pub gross: String,
+    pub lines: u64,
+    pub daily_rows: u64,
+    pub daily_billed: String,
+    pub differences: Option<String>,
 }
 
 /// What was billed at one time: by the close, or by an adjustment after it.
@@ -47,6 +68,8 @@ pub(crate) struct Revision {
     pub derivations: Vec<String>,
     pub edges: Vec<CertifiedEdge>,
     pub not_corrected: Vec<UncorrectedEdge>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rated_by_seller: Vec<SellerRatedEdge>,
 }
 
 /// An edge that stays as it was billed.
@@ -55,6 +78,22 @@ pub(crate) struct Revision {
 pub(crate) struct UncorrectedEdge {
     pub seller: String,
     pub buyer: String,
+}
+
+/// An edge whose seller rates it elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SellerRatedEdge {
+    pub seller: String,
+    pub buyer: String,
+    pub currency: String,
+}
+
+impl SellerRatedEdge {
+    /// Seller and buyer.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.seller, self.buyer)
+    }
 }
 
 /// An edge of the certificate.
@@ -145,6 +184,11 @@ impl Folder {
         }
     }
 
+    /// Where the files of a received invoice lie.
+    pub fn received_place(&self, invoice: &ReceivedInvoice) -> String {
+        format!("{}/received/{}", self.certificate.period, invoice.invoice_id)
+    }
+
     /// Whether everybody's files are here.
     pub fn is_whole(&self) -> bool {
         self.certificate.seller.is_none() && self.certificate.buyer.is_none()
@@ -208,6 +252,13 @@ impl Folder {
         let Certificate { seller, buyer, .. } = &self.certificate;
         let Revision { edges, books, derivations, .. } = revision;
         let fits = |wish: &Option<String>, key: &str| wish.as_ref().is_none_or(|wish| wish == key);
+        for invoice in &self.certificate.received {
+            if !fits(seller, &invoice.seller) || !fits(buyer, &invoice.buyer) {
+                let needle = format!("\"invoice_id\": \"{}\"", invoice.invoice_id);
+                let reason = format!("{} is outside what the certificate is of", invoice.invoice);
+                self.certificate_fault(faults, &needle, reason);
+            }
+        }
         for edge in edges {
             if !fits(seller, &edge.seller) || !fits(buyer, &edge.buyer) {
                 let needle = format!("\"invoice\": \"{}\"", edge.invoice);
@@ -215,9 +266,19 @@ impl Folder {
                 self.certificate_fault(faults, &needle, reason);
             }
         }
+        for edge in &revision.rated_by_seller {
+            if !fits(seller, &edge.seller) || !fits(buyer, &edge.buyer) {
+                let needle = "\"rated_by_seller\"";
+                let reason = format!("{} is outside what the certificate is of", edge.place());
+                self.certificate_fault(faults, needle, reason);
+            }
+        }
         let sellers: BTreeSet<&str> = edges.iter().map(|edge| edge.seller.as_str()).collect();
         let buyers = edges.iter().map(|edge| edge.buyer.as_str());
-        let everybody: BTreeSet<&str> = sellers.iter().copied().chain(buyers).collect();
+        let mut everybody: BTreeSet<&str> = sellers.iter().copied().chain(buyers).collect();
+        if revision.revision == 0 {
+            everybody.extend(self.certificate.received.iter().map(|i| i.buyer.as_str()));
+        }
         let same = |stated: &[String], expected: &BTreeSet<&str>| {
             stated.iter().map(String::as_str).eq(expected.iter().copied())
         };
@@ -293,6 +354,12 @@ impl Folder {
     /// What must be there by the certificate's edges.
     fn expected(&self) -> BTreeMap<String, Form> {
         let mut expected = BTreeMap::new();
+        for invoice in &self.certificate.received {
+            for name in ["reconciliation", "daily-rated-usage"] {
+                let path = format!("{}/{name}", self.received_place(invoice));
+                expected.insert(path, Form::Table);
+            }
+        }
         for revision in &self.certificate.revisions {
             for edge in &revision.edges {
                 let place = self.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
@@ -302,6 +369,10 @@ impl Folder {
                 for name in ["reconciliation", "daily-rated-usage"] {
                     expected.insert(format!("{place}/{name}"), Form::Table);
                 }
+            }
+            for edge in &revision.rated_by_seller {
+                let file = format!("{}/prices.csv", edge.place());
+                expected.insert(self.path(revision, &file), Form::Fixed);
             }
             for book in &revision.books {
                 expected.insert(self.path(revision, &format!("{book}/ledger.csv")), Form::Fixed);

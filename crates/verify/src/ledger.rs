@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::edge::Edge;
 use crate::fault::Faults;
-use crate::folder::{Folder, Revision};
+use crate::folder::{Folder, ReceivedInvoice, Revision};
 use crate::invoice::KIND_CREDIT_NOTE;
 use crate::table::{Row, Table};
 
@@ -23,6 +23,10 @@ pub(crate) fn check(folder: &Folder, revision: &Revision, edges: &[Edge<'_>], fa
             for posting in postings(edge, book) {
                 expected.insert((posting[0].clone(), posting[4].clone()), posting);
             }
+        }
+        let received = folder.certificate.received.iter().filter(|_| revision.revision == 0);
+        for posting in received.filter(|i| i.buyer == *book).flat_map(paid) {
+            expected.insert((posting[0].clone(), posting[4].clone()), posting);
         }
         if let Err((line, reason)) = rows(folder, &path, &mut expected, faults) {
             faults.add(&path, line, reason);
@@ -69,34 +73,15 @@ fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
     let is_credit = invoice.kind == KIND_CREDIT_NOTE;
     let reason = if is_credit { "credit note issued" } else { "invoice issued" };
     let mut postings = Vec::new();
-    let is_zero = |amount: &str| amount.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     let mut entry = |side: &str, accounts: [(String, &str, bool); 3]| {
-        for (account, amount, is_debit) in accounts {
-            if account.starts_with("tax/") && is_zero(amount) {
-                continue;
-            }
-            let negative = amount.starts_with('-');
-            let is_debit = is_debit != negative;
-            let amount = amount.trim_start_matches('-').to_owned();
-            let sides = if is_debit {
-                (amount.clone(), String::new())
-            } else {
-                (String::new(), amount.clone())
-            };
-            // Nothing is a debit of nothing.
-            let is_zero = is_zero(&amount);
-            let (debit, credit) = if is_zero { (amount.clone(), String::new()) } else { sides };
-            postings.push([
-                format!("{}/{side}", invoice.invoice_id),
-                invoice.issue_date.clone(),
-                invoice.number.clone(),
-                reason.to_owned(),
-                account,
-                invoice.currency.clone(),
-                debit,
-                credit,
-            ]);
-        }
+        let head = [
+            format!("{}/{side}", invoice.invoice_id),
+            invoice.issue_date.clone(),
+            invoice.number.clone(),
+            reason.to_owned(),
+            invoice.currency.clone(),
+        ];
+        postings.extend(post(&head, accounts));
     };
     if invoice.seller.key == book {
         let claim = (format!("receivable/{}", invoice.buyer.key), invoice.gross.as_str(), true);
@@ -109,4 +94,46 @@ fn postings(edge: &Edge<'_>, book: &str) -> Vec<Posting> {
         entry("buyer", [cost, ("tax/input".to_owned(), &invoice.tax, true), debt]);
     }
     postings
+}
+
+/// What a received invoice posts in its buyer's books.
+fn paid(invoice: &ReceivedInvoice) -> Vec<Posting> {
+    let is_credit = invoice.net.starts_with('-');
+    let reason = if is_credit { "credit note received" } else { "invoice received" };
+    let head = [
+        format!("{}/buyer", invoice.invoice_id),
+        invoice.issue_date.clone(),
+        invoice.invoice.clone(),
+        reason.to_owned(),
+        invoice.currency.clone(),
+    ];
+    let accounts = [
+        ("cost/usage".to_owned(), invoice.net.as_str(), true),
+        ("tax/input".to_owned(), invoice.tax.as_str(), true),
+        (format!("payable/{}", invoice.seller), invoice.gross.as_str(), false),
+    ];
+    post(&head, accounts).collect()
+}
+
+/// An entry: its id, day, number, reason and currency, and its accounts, amounts and sides.
+fn post<'a>(
+    head: &'a [String; 5],
+    accounts: [(String, &'a str, bool); 3],
+) -> impl Iterator<Item = Posting> + 'a {
+    let is_zero = |amount: &str| amount.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let kept = accounts
+        .into_iter()
+        .filter(move |(account, amount, _)| !(account.starts_with("tax/") && is_zero(amount)));
+    kept.map(move |(account, amount, is_debit)| {
+        let is_debit = is_debit != amount.starts_with('-');
+        let amount = amount.trim_start_matches('-').to_owned();
+        // Nothing is a debit of nothing.
+        let (debit, credit) = if is_debit || is_zero(&amount) {
+            (amount, String::new())
+        } else {
+            (String::new(), amount)
+        };
+        let [entry, day, number, reason, currency] = head.clone();
+        [entry, day, number, reason, account, currency, debit, credit]
+    })
 }

@@ -19,6 +19,7 @@ mod number;
 mod paths;
 mod prices;
 mod quantities;
+mod received;
 mod reconciliation;
 mod rows;
 mod series;
@@ -115,6 +116,7 @@ fn contents(folder: &folder::Folder, workers: usize, faults: &mut Faults) -> Vec
             faults,
         ));
     }
+    received::check(folder, folder.is_whole().then_some(&history.sold), faults);
     verified
 }
 
@@ -124,6 +126,8 @@ struct History {
     billed: HashMap<Pair, Billed>,
     /// The price lists, those of the latest revision last.
     prices: HashMap<Pair, Vec<Prices>>,
+    /// What has been sold, where received invoices want to know it.
+    sold: received::Sold,
     /// The edges that are no longer corrected.
     closed: HashSet<Pair>,
 }
@@ -143,7 +147,9 @@ fn check_revision(
     check_decimals(folder, revision, faults);
     series::check_numbers(folder, &edges, faults);
     series::check_parties(&edges, faults);
-    derivations::check(folder, revision, (&edges, &history.prices), faults);
+    let mut expected = expected_prices(folder, revision, faults);
+    let lists = derivations::Lists { edges: &edges, expected: &expected, before: &history.prices };
+    derivations::check(folder, revision, &lists, faults);
     ledger::check(folder, revision, &edges, faults);
     let paths = paths::Paths::of(&edges);
     paths.check(folder, &edges, faults);
@@ -180,6 +186,11 @@ fn check_revision(
             done.into_inner().unwrap_or_else(PoisonError::into_inner),
         );
     }
+    if !folder.certificate.received.is_empty() {
+        let usage = all_seen.iter().flat_map(|seen| seen.usage.keys());
+        let sold = usage.map(|(id, meter)| (id.to_lowercase(), meter.to_lowercase()));
+        history.sold.extend(sold);
+    }
     if revision.revision == 0 {
         quantities::check(folder, &edges, &all_seen, faults);
     } else {
@@ -190,7 +201,30 @@ fn check_revision(
     for edge in edges {
         history.prices.entry(pair(edge.certified)).or_default().push(edge.prices);
     }
+    for (pair, prices) in expected.drain() {
+        history.prices.entry(pair).or_default().push(prices);
+    }
     verified
+}
+
+/// What buyers expect to pay to sellers that rate in systems of their own.
+fn expected_prices(
+    folder: &folder::Folder,
+    revision: &folder::Revision,
+    faults: &mut Faults,
+) -> HashMap<Pair, Prices> {
+    let mut expected = HashMap::new();
+    for edge in &revision.rated_by_seller {
+        let billed = revision.edges.iter().any(|billed| billed.place() == edge.place());
+        let place = folder.path(revision, &edge.place());
+        let prices = Prices::load(folder, &place, &edge.currency, faults);
+        let pair = (edge.seller.clone(), edge.buyer.clone());
+        if billed || expected.insert(pair, prices).is_some() {
+            let reason = format!("{} is rated by its seller, once", edge.place());
+            folder.certificate_fault(faults, "\"rated_by_seller\"", reason);
+        }
+    }
+    expected
 }
 
 /// What is no longer corrected stays so, and has no document.

@@ -16,7 +16,7 @@ use crate::prices::{MeterPrices, Stated};
 use crate::table::{Row, Table};
 use crate::taxes::Taxes;
 
-const COLUMNS: &[&str] = &[
+pub(crate) const COLUMNS: &[&str] = &[
     "PartnerId",
     "CustomerId",
     "CustomerName",

@@ -104,6 +104,7 @@ impl Posted {
         let files = RevisionFiles {
             close: &self.close,
             postings: &frozen.postings,
+            received: None,
             lists,
             place: to.join(place),
             beyond: &self.beyond,

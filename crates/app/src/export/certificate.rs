@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use documents::certificate::{
-    Certificate, CertifiedEdge, CertifiedFile, CertifiedRevision, FORMAT, UncorrectedEdge,
+    Certificate, CertifiedEdge, CertifiedFile, CertifiedReceived, CertifiedRevision, FORMAT,
+    SellerRatedEdge, UncorrectedEdge,
 };
 use kernel::{Error, OrganisationId, Result};
 use rating::RateBook;
@@ -30,6 +31,8 @@ pub(super) struct Written<'a> {
     pub books: &'a BTreeSet<OrganisationId>,
     /// Seller and buyer of edges that are no longer corrected.
     pub not_corrected: BTreeSet<(&'a str, &'a str)>,
+    /// Those that others rate.
+    pub rated_by_seller: Vec<SellerRatedEdge>,
 }
 
 impl Written<'_> {
@@ -57,6 +60,7 @@ impl Written<'_> {
                     buyer: (*buyer).to_owned(),
                 })
                 .collect(),
+            rated_by_seller: self.rated_by_seller.clone(),
         }
     }
 
@@ -86,7 +90,7 @@ impl Written<'_> {
 pub(super) fn write(
     frozen: &Frozen,
     options: &ExportOptions,
-    revisions: Vec<CertifiedRevision>,
+    (revisions, received): (Vec<CertifiedRevision>, Vec<CertifiedReceived>),
     to: &Path,
 ) -> Result<u64> {
     let period = frozen.close.month.in_zone(&frozen.known.programme.zone);
@@ -101,6 +105,7 @@ pub(super) fn write(
         seller: options.seller.clone(),
         buyer: options.buyer.clone(),
         revisions,
+        received,
         files: files(to)?,
         sha256: String::new(),
     };

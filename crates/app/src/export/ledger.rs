@@ -16,7 +16,7 @@ const COLUMNS: [&str; 8] =
 
 /// Writes one file an organisation, in its own folder of some place.
 pub(super) fn write(
-    postings: &[LedgerRow],
+    (issued, received): (&[LedgerRow], &[(LedgerRow, &str)]),
     naming: &Naming<'_>,
     wanted: &[WantedEdge<'_>],
     books: &BTreeSet<OrganisationId>,
@@ -28,8 +28,12 @@ pub(super) fn write(
         let folder = place.join(naming.key(*book));
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let mut table = Table::create(&folder.join("ledger.csv"), &COLUMNS)?;
-        for row in postings.iter().filter(|row| row.book == *book) {
-            let Some(number) = numbers.get(&row.invoice) else { continue };
+        let issued = issued.iter().filter_map(|row| Some((row, *numbers.get(&row.invoice)?)));
+        let received = received.iter().map(|(row, number)| (row, *number));
+        let rows = issued.chain(received).filter(|(row, _)| row.book == *book);
+        let mut rows: Vec<(&LedgerRow, &str)> = rows.collect();
+        rows.sort_by_key(|(row, _)| (&row.entry, &row.account));
+        for (row, number) in rows {
             let (debit, credit) = sides(row.amount)?;
             table.row(&[
                 &row.entry,

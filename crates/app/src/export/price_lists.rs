@@ -98,7 +98,7 @@ pub(crate) struct PriceLists<'a> {
     pub naming: &'a Naming<'a>,
     known: &'a Known,
     edges: BTreeMap<EdgeIndex, EdgeLists>,
-    /// The edges that have an invoice with these prices.
+    /// The edges that have an invoice with these prices, and those that others bill.
     billed: BTreeSet<EdgeIndex>,
 }
 
@@ -157,7 +157,10 @@ impl<'a> PriceLists<'a> {
             let nodes: BTreeSet<NodeIndex> = lists.subscriptions.values().copied().collect();
             lists.nodes = nodes.into_iter().collect();
         }
-        let billed = invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
+        let mut billed: BTreeSet<EdgeIndex> =
+            invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
+        let received = edges.keys().filter(|edge| book.edges()[edge.get()].is_received);
+        billed.extend(received.copied());
         Self { book, naming, known, edges, billed }
     }
 
@@ -187,15 +190,22 @@ impl<'a> PriceLists<'a> {
         schedule.intervals.iter().filter_map(priced).collect()
     }
 
-    /// Writes what the buyer of an edge may know.
-    pub fn write(&self, edge: &WantedEdge<'_>) -> Result<()> {
+    /// The edges here whose seller rates them.
+    pub fn rated_by_seller(&self) -> impl Iterator<Item = EdgeIndex> + '_ {
+        let edges = self.edges.keys().copied();
+        edges.filter(|edge| self.book.edges()[edge.get()].is_received)
+    }
+
+    /// Writes the price lists of an edge, which its buyer may know.
+    pub fn write_prices(&self, edge: EdgeIndex, folder: &Path) -> Result<()> {
         let empty = EdgeLists::default();
-        let lists = self.edges.get(&edge.edge).unwrap_or(&empty);
-        let mut prices = Table::create(&edge.folder.join("prices.csv"), &PRICES)?;
+        let lists = self.edges.get(&edge).unwrap_or(&empty);
+        let currency = self.book.edges()[edge.get()].currency;
+        let mut prices = Table::create(&folder.join("prices.csv"), &PRICES)?;
         for ((node, meter), subscription) in &lists.used {
             let product = self.naming.product(*subscription, *meter);
             for (from, until, price) in self.priced(*node, *meter) {
-                let exchange_date = exchange_date(&price, edge.invoice.net.currency());
+                let exchange_date = exchange_date(&price, currency);
                 for (at, tier) in price.tiers.iter().enumerate() {
                     let adjustment = adjustment(
                         self.book.derivation(*node, *meter, from),
@@ -229,7 +239,14 @@ impl<'a> PriceLists<'a> {
                 }
             }
         }
-        prices.finish()?;
+        prices.finish()
+    }
+
+    /// Writes what the buyer of an edge may know.
+    pub fn write(&self, edge: &WantedEdge<'_>) -> Result<()> {
+        self.write_prices(edge.edge, &edge.folder)?;
+        let empty = EdgeLists::default();
+        let lists = self.edges.get(&edge.edge).unwrap_or(&empty);
         let mut table = Table::create(&edge.folder.join("subscriptions.csv"), &SUBSCRIPTIONS)?;
         let taxation = Taxation::new(self.known, self.book);
         for (subscription, node) in &lists.subscriptions {

@@ -8,6 +8,7 @@ mod determinism;
 mod imports;
 mod partner_center;
 mod real_prices;
+mod received;
 mod rehearsed;
 mod restated;
 mod taxed;

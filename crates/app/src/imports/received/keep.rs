@@ -1,0 +1,328 @@
+//! Keeps the files of a received invoice in one spelling, and takes what was used.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use desk::{BigDecimal, FileRow};
+use documents::{Format, Sink, TableBuilder};
+use jiff::civil::Date;
+use kernel::{Currency, Error, Money, Month, Result};
+use store::ReceivedRow;
+
+use super::super::usage::intake::Intake;
+use super::super::usage::record::{Field, RawRecord};
+use super::{Edge, Files, file_name, refused};
+
+/// Rows that are collected before they are written.
+const BATCH_ROWS: usize = 1 << 16;
+
+/// What the lines of an invoice come to.
+pub(super) struct Sums {
+    pub net: Money,
+    pub tax: Money,
+    pub rows: u64,
+}
+
+/// What the rows of a daily file come to.
+#[derive(Default)]
+pub(super) struct DailySums {
+    pub rows: u64,
+    pub billed: BigDecimal,
+    /// Rows that charge something else than usage.
+    others: u64,
+    /// Rows that a reservation or savings plan has paid for.
+    covered: u64,
+}
+
+impl DailySums {
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.others > 0 {
+            notes.push(format!("{} rows charge something else than usage", self.others));
+        }
+        if self.covered > 0 {
+            notes.push(format!(
+                "{} rows are paid for by a reservation or savings plan and cost nothing; they are \
+                 not sold on as usage",
+                self.covered
+            ));
+        }
+        notes
+    }
+}
+
+/// Keeps the files of an invoice in one spelling.
+pub(super) struct Writer<'a> {
+    pub folder: &'a Path,
+    pub edge: &'a Edge,
+    pub month: Month,
+}
+
+/// The columns that are numbers, days and amounts of the billing currency; all others are texts.
+const NUMBERS: [&str; 11] = [
+    "UnitPrice",
+    "Quantity",
+    "EffectiveUnitPrice",
+    "BillableQuantity",
+    "PCToBCExchangeRate",
+    "BillingPreTaxTotal",
+    "PricingPreTaxTotal",
+    "PartnerEarnedCreditPercentage",
+    "CreditPercentage",
+    "TotalDiscount",
+    "Tax",
+];
+const DAYS: [&str; 7] = [
+    "OrderDate",
+    "ChargeStartDate",
+    "ChargeEndDate",
+    "UsageDate",
+    "PCToBCExchangeRateDate",
+    "SubscriptionStartDate",
+    "SubscriptionEndDate",
+];
+const AMOUNTS: [&str; 3] = ["Subtotal", "TaxTotal", "Total"];
+
+/// A cell in the one spelling that is kept.
+fn cell(
+    row: &FileRow<'_>,
+    at: usize,
+    column: &str,
+    currency: Currency,
+) -> std::result::Result<String, String> {
+    if NUMBERS.contains(&column) {
+        let number = row.number(at)?;
+        return Ok(number.map_or_else(String::new, |n| n.normalized().to_plain_string()));
+    }
+    if AMOUNTS.contains(&column) {
+        let amount = row.number(at)?.unwrap_or_default();
+        return Ok(amount.with_scale(i64::from(currency.minor_digits())).to_plain_string());
+    }
+    if DAYS.contains(&column) {
+        let day = row.day(at)?;
+        return Ok(day.map_or_else(String::new, |day| format!("{day}T00:00:00Z")));
+    }
+    Ok(row.text(at).to_owned())
+}
+
+impl Writer<'_> {
+    /// Copies the lines; returns the number of the invoice, what it comes to, and the copy.
+    pub fn lines(&self, files: &Files) -> Result<(String, Sums, Kept)> {
+        let columns = documents::reconciliation::COLUMNS;
+        let at = |name: &str| columns.iter().position(|column| *column == name).unwrap_or(0);
+        let [number_at, currency_at, subtotal_at, tax_at, total_at, start_at] =
+            ["InvoiceNumber", "Currency", "Subtotal", "TaxTotal", "Total", "ChargeStartDate"]
+                .map(at);
+        let state = RefCell::new((String::new(), Money::zero(self.edge.currency), 0i64, 0u64));
+        let mut out = self.table(&documents::received::lines_layout(), "lines")?;
+        desk::each_row(&files.lines, columns, |row| {
+            let (number, net, tax, rows) = &mut *state.borrow_mut();
+            one_number(number, row.text(number_at))?;
+            self.check_currency(row.text(currency_at))?;
+            self.check_start(row.day(start_at)?)?;
+            let subtotal = self.amount(row, subtotal_at, "Subtotal")?.unwrap_or_default();
+            let of_row = self.amount(row, tax_at, "TaxTotal")?.unwrap_or_default();
+            if let Some(total) = self.amount(row, total_at, "Total")?
+                && subtotal.checked_add(of_row) != Some(total)
+            {
+                return Err("Total is not Subtotal with TaxTotal".to_owned());
+            }
+            let subtotal = Money::new(subtotal, self.edge.currency);
+            *net = net.checked_add(subtotal).map_err(|error| error.to_string())?;
+            *tax = tax.checked_add(of_row).ok_or("TaxTotal: the sum is too large")?;
+            *rows += 1;
+            for (at, column) in columns.iter().enumerate() {
+                out.text(at, &cell(row, at, column, self.edge.currency)?);
+            }
+            out.row().map_err(|error| error.to_string())
+        })
+        .map_err(refused)?;
+        let (number, net, tax, rows) = state.into_inner();
+        let number = match (&files.invoice, number.as_str()) {
+            (Some((_, invoice)), "") => invoice.number.clone(),
+            _ => number,
+        };
+        if number.is_empty() {
+            let reason = "is nowhere in the files; only billed usage is imported";
+            return Err(Error::invalid("InvoiceNumber", reason));
+        }
+        let sums = Sums { net, tax: Money::new(tax, self.edge.currency), rows };
+        Ok((number, sums, out))
+    }
+
+    /// Copies the rows by day and hands them on as usage.
+    pub fn daily(
+        &self,
+        files: &Files,
+        (invoice, taker): (&ReceivedRow, &mut Intake<'_>),
+    ) -> Result<(DailySums, Kept)> {
+        let columns = documents::daily::COLUMNS;
+        let at = |name: &str| columns.iter().position(|column| *column == name).unwrap_or(0);
+        let [number_at, currency_at, billed_at, benefit_at, quantity_at, date_at] = [
+            "InvoiceNumber",
+            "BillingCurrency",
+            "BillingPreTaxTotal",
+            "BenefitId",
+            "Quantity",
+            "UsageDate",
+        ]
+        .map(at);
+        let fields = FIELDS.map(|(field, column)| (field, at(column)));
+        let names = std::array::from_fn(|field| {
+            let known = FIELDS.iter().find(|(known, _)| *known as usize == field);
+            known.map_or_else(|| Field::NAMES[field].0.name(), |(_, column)| column).to_owned()
+        });
+        taker.begin(&file_name(&files.daily), names, true);
+        let state = RefCell::new((DailySums::default(), None::<Error>));
+        let mut out = self.table(&documents::received::daily_layout(), "daily")?;
+        let read = desk::each_row(&files.daily, columns, |row| {
+            let (sums, failed) = &mut *state.borrow_mut();
+            let number = row.text(number_at);
+            if !number.is_empty() && number != invoice.number {
+                return Err(format!("InvoiceNumber is {number}, not {}", invoice.number));
+            }
+            self.check_currency(row.text(currency_at))?;
+            let billed = row.number(billed_at)?.unwrap_or_default();
+            sums.rows += 1;
+            for (at, column) in columns.iter().enumerate() {
+                out.text(at, &cell(row, at, column, self.edge.currency)?);
+            }
+            out.row().map_err(|error| error.to_string())?;
+            let covered = !row.text(benefit_at).is_empty() && billed == BigDecimal::default();
+            sums.billed += billed;
+            let unused = row.number(quantity_at)?.unwrap_or_default() == BigDecimal::default();
+            if unused && row.text(date_at).is_empty() {
+                // A row that makes up for rounding.
+                return Ok(());
+            }
+            if !row.is_usage() || covered {
+                sums.covered += u64::from(covered);
+                sums.others += u64::from(!covered);
+                return Ok(());
+            }
+            let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
+            for (field, at) in fields {
+                raw.values[field as usize] = cell(row, at, columns[at], self.edge.currency)?.into();
+            }
+            taker.take(&raw).map_err(|error| {
+                let text = error.to_string();
+                *failed = Some(error);
+                text
+            })
+        });
+        let (sums, failed) = state.into_inner();
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        read.map_err(refused)?;
+        Ok((sums, out))
+    }
+
+    fn check_currency(&self, text: &str) -> std::result::Result<(), String> {
+        if text.eq_ignore_ascii_case(self.edge.currency.code()) {
+            return Ok(());
+        }
+        let agreed = self.edge.currency;
+        Err(format!("is in {text:?}; the agreement says {agreed}"))
+    }
+
+    /// An invoice bills its month, and may bill what is older.
+    fn check_start(&self, day: Option<Date>) -> std::result::Result<(), String> {
+        match day {
+            Some(day) if day > self.month.last_day() => {
+                Err(format!("ChargeStartDate {day} is after {}", self.month))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An amount in minor units.
+    fn amount(
+        &self,
+        row: &FileRow<'_>,
+        at: usize,
+        name: &str,
+    ) -> std::result::Result<Option<i64>, String> {
+        let Some(number) = row.number(at)? else { return Ok(None) };
+        let minor = (&number * power(self.edge.currency)).normalized();
+        let whole = minor.is_integer().then(|| minor.with_scale(0).to_plain_string());
+        whole
+            .and_then(|whole| whole.parse().ok())
+            .map(Some)
+            .ok_or_else(|| format!("{name} is {number}: not an amount in {}", self.edge.currency))
+    }
+
+    fn table(&self, layout: &documents::Layout, name: &str) -> Result<Kept> {
+        std::fs::create_dir_all(self.folder).map_err(Error::file(self.folder))?;
+        let path = self.folder.join(format!("{name}.part"));
+        Ok(Kept {
+            sink: Sink::create(&path, Format::Parquet, layout)?,
+            table: TableBuilder::new(layout),
+            path,
+        })
+    }
+}
+
+/// How many minor units a currency has in one of its units.
+fn power(currency: Currency) -> BigDecimal {
+    BigDecimal::new(1.into(), -i64::from(currency.minor_digits()))
+}
+
+/// Which columns of a daily file say what of a record.
+const FIELDS: [(Field, &str); 13] = [
+    (Field::SubscriptionId, "SubscriptionId"),
+    (Field::MeterId, "MeterId"),
+    (Field::Date, "UsageDate"),
+    (Field::Quantity, "Quantity"),
+    (Field::Unit, "Unit"),
+    (Field::ResourceUri, "ResourceURI"),
+    (Field::ResourceLocation, "ResourceLocation"),
+    (Field::ResourceGroup, "ResourceGroup"),
+    (Field::ConsumedService, "ConsumedService"),
+    (Field::Tags, "Tags"),
+    (Field::AdditionalInfo, "AdditionalInfo"),
+    (Field::ServiceInfo1, "ServiceInfo1"),
+    (Field::ServiceInfo2, "ServiceInfo2"),
+];
+
+/// A file that is being kept.
+pub(super) struct Kept {
+    sink: Sink,
+    table: TableBuilder,
+    path: PathBuf,
+}
+
+impl Kept {
+    fn text(&mut self, at: usize, text: &str) {
+        self.table.text(at, text);
+    }
+
+    fn row(&mut self) -> Result<()> {
+        self.table.row();
+        if self.table.rows() == BATCH_ROWS { self.sink.write(&self.table.take()?) } else { Ok(()) }
+    }
+
+    /// Ends the file and puts it where it belongs; says where that is.
+    pub fn finish(mut self, folder: &Path, name: &str) -> Result<PathBuf> {
+        if self.table.rows() > 0 {
+            self.sink.write(&self.table.take()?)?;
+        }
+        self.sink.finish()?;
+        std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        let target = folder.join(name);
+        std::fs::rename(&self.path, &target).map_err(Error::file(&target))?;
+        Ok(target)
+    }
+}
+
+/// All rows that name an invoice name the same one.
+fn one_number(known: &mut String, number: &str) -> std::result::Result<(), String> {
+    if number.is_empty() || number == known {
+        return Ok(());
+    }
+    if known.is_empty() {
+        number.clone_into(known);
+        return Ok(());
+    }
+    Err(format!("InvoiceNumber is {number}, further up {known}; import one invoice at a time"))
+}
