@@ -238,7 +238,8 @@ fn late_usage_of_a_provider_is_sold_on_as_a_difference() {
     let header =
         "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit,resource_uri\n";
     let late = format!(
-        "{header}late,{},vm,2026-01-20T00:00:00Z,2026-01-20T01:00:00Z,100,1 Hour,/vm/9\n",
+        "{header}late,{0},vm,2026-01-20T00:00:00Z,2026-01-20T01:00:00Z,100,1 Hour,/vm/9\n\
+         early,{0},tiers,2026-01-02T00:00:00Z,2026-01-02T01:00:00Z,25,1 Hour,/vm/1\n",
         SUBSCRIPTIONS[0]
     );
     provider.usage("late.csv", late).unwrap();

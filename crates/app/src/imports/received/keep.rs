@@ -172,7 +172,7 @@ impl Writer<'_> {
             let known = FIELDS.iter().find(|(known, _)| *known as usize == field);
             known.map_or_else(|| Field::NAMES[field].0.name(), |(_, column)| column).to_owned()
         });
-        taker.begin(&file_name(&files.daily), names, true);
+        taker.begin(&file_name(&files.daily), names, false);
         let state = RefCell::new((DailySums::default(), None::<Error>));
         let mut out = self.table(&documents::received::daily_layout(), "daily")?;
         let read = desk::each_row(&files.daily, columns, |row| {
@@ -201,6 +201,9 @@ impl Writer<'_> {
                 return Ok(());
             }
             let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
+            // An invoice is imported once, so the place of a row is an id; what a row is about is
+            // none, since a later invoice may correct it.
+            raw.values[Field::EventId as usize] = format!("{}-{}", invoice.id, sums.rows).into();
             for (field, at) in fields {
                 raw.values[field as usize] = cell(row, at, columns[at], self.edge.currency)?.into();
             }
