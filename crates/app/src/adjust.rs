@@ -230,7 +230,8 @@ impl Both {
     /// Rates both sides of every partition with something new.
     pub fn rate((before, now): (&Side, &Side), touched: &Touched, workers: usize) -> Result<Self> {
         let partitions = now.touched_partitions(touched);
-        let columns = Columns::Times;
+        let resources = [before, now].iter().any(|side| side.book.depends_on_resources());
+        let columns = if resources { Columns::Resources } else { Columns::Times };
         let raters = || (before.rater(None), now.rater(None));
         let parts = in_parallel_with(workers, partitions.len(), raters, |(then, today), at| {
             let rows = now.rows(touched, partitions[at], columns)?;

@@ -12,7 +12,8 @@ use domain::RoundingPolicy;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use kernel::{
-    Amount, Currency, Error, ExchangeRate, InvoiceLineId, Money, Quantity, Result, UnitPrice,
+    Amount, Currency, Error, ExchangeRate, InvoiceLineId, Money, Percent, Quantity, Result,
+    UnitPrice,
 };
 use rating::{EdgeIndex, MeterIndex, RateBook, SubscriptionIndex};
 use store::InvoiceRow;
@@ -148,6 +149,8 @@ pub struct ExplainedPrice {
     pub tier_until: Option<Quantity>,
     /// From the price sheet down the sale path to this edge.
     pub steps: Vec<PriceStep>,
+    /// The partner earned credit that a unit costs less by; zero where there is none.
+    pub credit: Percent,
     /// What one unit costs.
     pub effective_unit_price: UnitPrice,
     /// In which currency.
@@ -293,7 +296,9 @@ impl Explainer<'_> {
         let Units { usage, prices } = self.units(found, &schedule, &batches, &lines)?;
         let prices: Vec<ExplainedPrice> = prices
             .into_iter()
-            .map(|(interval, quantity)| self.price(found, node, interval, quantity))
+            .map(|(interval, credited, quantity)| {
+                self.price(found, node, (interval, credited), quantity)
+            })
             .collect::<Result<_>>()?;
         let sum =
             prices.iter().try_fold(Amount::ZERO, |sum, price| sum.checked_add(price.amount))?;

@@ -64,12 +64,23 @@ impl PeriodUsage {
 
     /// The columns that totals need.
     pub fn columns_for_totals(&self, book: &RateBook) -> Columns {
-        if self.within && !book.changes_within() { Columns::Totals } else { Columns::Times }
+        self.columns(book, Columns::Totals)
     }
 
     /// The columns that lines need.
     pub fn columns_for_lines(&self, book: &RateBook) -> Columns {
-        if self.within && !book.changes_within() { Columns::Starts } else { Columns::Times }
+        self.columns(book, Columns::Starts)
+    }
+
+    /// The columns that prices need, where they need more than some.
+    fn columns(&self, book: &RateBook, least: Columns) -> Columns {
+        if book.depends_on_resources() {
+            Columns::Resources
+        } else if self.within && !book.changes_within() {
+            least
+        } else {
+            Columns::Times
+        }
     }
 
     /// Reads a partition.

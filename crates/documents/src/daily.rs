@@ -4,7 +4,7 @@
 use crate::reconciliation::SubscriptionRows;
 use crate::table::{Keyed, Kind, Layout, TableBuilder, columns};
 use crate::{Billing, Product};
-use kernel::{EXCHANGE_RATE_SCALE, QUANTITY_SCALE, Quantity, UNIT_PRICE_SCALE, UnitPrice};
+use kernel::{EXCHANGE_RATE_SCALE, Percent, QUANTITY_SCALE, Quantity, UNIT_PRICE_SCALE, UnitPrice};
 
 /// The charge type of usage.
 pub const CHARGE_NEW: &str = "new";
@@ -75,6 +75,9 @@ columns!(
     BenefitType,
 );
 
+/// What a row says that has no credit.
+const NOT_APPLIED: &str = "Credit Not Applied";
+
 /// The layout with as many decimals as the amounts of a file need.
 pub fn layout(billing_scale: u8, pricing_scale: u8) -> Layout {
     let kind = |name: &'static str| match name {
@@ -93,7 +96,7 @@ pub fn layout(billing_scale: u8, pricing_scale: u8) -> Layout {
 /// Fills in what all rows of a file have in common. The end of the period is exclusive here.
 pub fn begin(table: &mut TableBuilder, invoice_number: &str, start: i64, end: i64) {
     table.text(Column::InvoiceNumber as usize, invoice_number);
-    table.text(Column::CreditType as usize, "Credit Not Applied");
+    table.text(Column::CreditType as usize, NOT_APPLIED);
     table.time(Column::ChargeStartDate as usize, Some(start));
     table.time(Column::ChargeEndDate as usize, Some(end));
 }
@@ -142,6 +145,14 @@ pub fn price(
     table.text(Column::PricingCurrency as usize, billing.pricing_currency);
     table.number(Column::PCToBCExchangeRate as usize, billing.rate.mantissa());
     table.time(Column::PCToBCExchangeRateDate as usize, billing.rate_date);
+}
+
+/// Fills in the partner earned credit of the rows that follow: whole percents, zero for none.
+pub fn credit(table: &mut TableBuilder, percent: Percent) {
+    let whole = percent.mantissa() / (Percent::HUNDRED.mantissa() / 100);
+    let applied = if percent.is_zero() { NOT_APPLIED } else { "Partner Earned Credit Applied" };
+    table.number(Column::PartnerEarnedCreditPercentage as usize, whole);
+    table.text(Column::CreditType as usize, applied);
 }
 
 /// The columns of what a source says of a record: resource, location, group, service, tags,

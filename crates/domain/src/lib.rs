@@ -4,6 +4,7 @@
 //! **Does not own** storage, files, wire formats, the clock, or the engine that prices usage.
 
 mod agreement;
+mod earned_credit;
 mod exchange;
 mod ledger;
 mod organisation;
@@ -18,6 +19,7 @@ mod tax;
 mod validity;
 
 pub use agreement::{ExchangePolicy, Fixing, RateSource, RatedBy, TradeAgreement};
+pub use earned_credit::{AccessScope, CreditException, CreditFacts, EarnedCredit, EligibleAccess};
 pub use exchange::{AppliedRate, ExchangeRates, RATE_AGE_DAYS_MAX};
 pub use ledger::{LedgerEntry, LineOf, due_on, invoice_id, issued, received};
 pub use organisation::{NumberSeries, Organisation, Relationship, Role};

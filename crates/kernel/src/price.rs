@@ -48,6 +48,15 @@ impl UnitPrice {
         rounded.checked_mul(ten_to(UNIT_PRICE_SCALE - DERIVED_PRICE_DECIMALS)).map(Self)
     }
 
+    /// The price less a credit of so many percent, rounded half even to [`UNIT_PRICE_SCALE`]: exact
+    /// for prices with two decimals fewer. `None` where it is too large.
+    pub fn credited(self, credit: Percent) -> Option<Self> {
+        let rest = Percent::HUNDRED.mantissa() - credit.mantissa();
+        let (factor, scale) = decimal::trimmed(rest, PERCENT_SCALE);
+        let exact = self.0.checked_mul(factor)?;
+        (scale + 2 <= POW10_MAX).then(|| Self(divide_narrow(exact, scale + 2, Rounding::HalfEven)))
+    }
+
     /// The same with 256 bits, for factors that need them.
     fn derive_wide(self, factor: (i128, u8), rates: &[ExchangeRate]) -> Option<i128> {
         let (mantissa, mut scale) = self.trimmed();

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use domain::{PricedSum, RoundingPolicy};
 use kernel::{Amount, Currency, Error, QUANTITY_SCALE, Quantity, Result, ten_to};
+use rustc_hash::FxHashMap;
 
 use crate::book::{EdgeIndex, MeterIndex, NodeIndex, RateBook, SubscriptionIndex};
 use crate::cache::PriceCache;
@@ -69,7 +70,47 @@ enum Rating {
     /// One price on every edge.
     Flat(flat::Flat),
     /// On some edge the price changes with time or quantity.
-    Graduated(Vec<Arc<Schedule>>, Vec<Stretch>),
+    Graduated(Vec<Arc<Schedule>>, Vec<Stretch>, UsedResources),
+}
+
+/// The resources of a run whose prices depend on them.
+#[derive(Debug, Default)]
+struct UsedResources {
+    names: Vec<String>,
+    known: FxHashMap<String, u32>,
+}
+
+impl UsedResources {
+    /// Says of the stretches of some rows which resource was used.
+    fn mark(
+        &mut self,
+        stretches: &mut [Stretch],
+        rows: Range<usize>,
+        usage: &Usage<'_>,
+        subscription: &str,
+    ) -> Result<()> {
+        let resources = usage.resources;
+        let resources = resources.ok_or_else(|| Error::internal("usage without its resources"))?;
+        // Neighbours mostly are about the same resource.
+        let mut last: Option<([i32; 3], u32)> = None;
+        for (stretch, row) in stretches.iter_mut().zip(rows) {
+            let keys = resources.keys(row);
+            stretch.resource = match last {
+                Some((same, number)) if same == keys => number,
+                _ => self.number(resources.resource(row, subscription)),
+            };
+            last = Some((keys, stretch.resource));
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, name: String) -> u32 {
+        let next = self.names.len() as u32;
+        *self.known.entry(name).or_insert_with_key(|name| {
+            self.names.push(name.clone());
+            next
+        })
+    }
 }
 
 /// The sale path of the current subscription: what its groups need to know.
@@ -175,8 +216,13 @@ impl<'b> Rater<'b> {
         }
         let Some(run) = &mut self.run else { return Ok(()) };
         match &mut run.rating {
-            Rating::Graduated(_, stretches) => {
+            Rating::Graduated(schedules, stretches, used) => {
+                let first = stretches.len();
                 stretches.extend(segment.stretches(book.period_micros().0));
+                if schedules.iter().any(|schedule| schedule.depends_on_resources()) {
+                    let subscription = book.subscription_id(subscription).to_string();
+                    used.mark(&mut stretches[first..], rows, usage, &subscription)?;
+                }
                 Ok(())
             }
             Rating::Flat(flat) => {
@@ -218,7 +264,7 @@ impl<'b> Rater<'b> {
             } else {
                 let period = self.book.period_micros();
                 let schedules = self.prices.iter().map(|price| price.schedule(period)).collect();
-                Rating::Graduated(schedules, Vec::new())
+                Rating::Graduated(schedules, Vec::new(), UsedResources::default())
             };
         Run { subscription, meter, rating }
     }
@@ -233,8 +279,10 @@ impl<'b> Rater<'b> {
                 self.spare = flat.prices;
                 Ok(())
             }
-            Rating::Graduated(schedules, rows) => {
-                let rating = graduated::Graduated { key, schedules: &schedules, rows: &rows };
+            Rating::Graduated(schedules, rows, used) => {
+                let resources = &used.names;
+                let rating =
+                    graduated::Graduated { key, schedules: &schedules, rows: &rows, resources };
                 let cuts = rating.rate(&mut self.extents, out)?;
                 if let Some(lines) = &mut self.lines {
                     let of = RowsOf { subscription: subscription.0, meter: meter.0 };
@@ -363,6 +411,7 @@ impl Segment<'_> {
             Stretch {
                 start,
                 end: self.ends.map_or(start, |ends| ends[at]),
+                resource: 0,
                 quantity: factor
                     * match self.quantity {
                         Quantities::Narrow(values) => i128::from(values[at]),

@@ -117,6 +117,8 @@ pub(crate) struct FlatNode {
     list_rate: Option<Charge>,
     /// From the currency in which the seller pays to the edge's.
     paid_rate: Option<Charge>,
+    /// What is earned on every meter that is not excluded, all month long.
+    credit: Option<Percent>,
 }
 
 impl FlatNode {
@@ -131,7 +133,12 @@ impl FlatNode {
             rate.as_ref().ok().map(|rate| rate.rate.trimmed().into())
         };
         let list = node.list?;
+        let credit = match &node.credit {
+            Some((credit, _)) if !credit.is_whole(period) => return None,
+            credit => credit.as_ref().map(|(credit, _)| credit.percent),
+        };
         Some(Self {
+            credit,
             list,
             rules: node.book?,
             list_rate: rate_from(lists[list as usize].currency),
@@ -150,11 +157,32 @@ impl RateBook {
         prices: &mut Vec<EdgePrice>,
     ) -> bool {
         prices.clear();
+        let mut bought = None;
         for node in nodes {
-            let Some(price) = self.flat_step(node, meter, prices.last()) else { return false };
+            let Some(price) = self.flat_step(node, meter, bought.as_ref()) else { return false };
+            // What is sold on starts from the price without credit.
+            bought = Some(price);
+            let Some(price) = self.less_credit(node, meter, price) else { return false };
             prices.push(price);
         }
         true
+    }
+
+    fn less_credit(
+        &self,
+        node: NodeIndex,
+        meter: MeterIndex,
+        price: EdgePrice,
+    ) -> Option<EdgePrice> {
+        let Some(percent) = self.flat_nodes[node.get()].as_ref()?.credit else {
+            return Some(price);
+        };
+        let (credit, _) = self.nodes[node.get()].credit.as_ref()?;
+        if credit.excluded[meter.get()] {
+            return Some(price);
+        }
+        let effective = UnitPrice::from_mantissa(price.effective.at(UNIT_PRICE_SCALE));
+        EdgePrice::of(effective.credited(percent)?.trimmed().into(), price.rate)
     }
 
     /// The price on a node, given what its seller pays.

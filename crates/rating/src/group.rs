@@ -1,7 +1,7 @@
 //! What an invoice line collects: the usage of one subscription, meter and tier on one edge.
 
 use domain::{AppliedRate, PricedSum};
-use kernel::{Amount, Currency, Money, Quantity, Result, Rounding, UnitPrice};
+use kernel::{Amount, Currency, Money, Percent, Quantity, Result, Rounding, UnitPrice};
 
 use crate::book::{EdgeIndex, MeterIndex, SubscriptionIndex};
 
@@ -50,6 +50,8 @@ pub struct Mixed {
     pub priced: Option<PricedSum>,
     /// What a unit costs before the edge's own rule, where that is the same in all of them.
     pub unit_price: Option<UnitPrice>,
+    /// The partner earned credit of those that have one; zero where none has.
+    pub credit: Percent,
 }
 
 /// An exact amount. Most fit into 128 bits with few decimals, which is much cheaper.
@@ -96,6 +98,8 @@ pub struct GroupPrice {
     pub unit_price: UnitPrice,
     /// On this edge.
     pub effective_unit_price: UnitPrice,
+    /// The partner earned credit that the effective price is less by; zero where there is none.
+    pub credit: Percent,
 }
 
 /// Usage that has no price on an edge.

@@ -13,6 +13,7 @@
 
 mod book;
 mod cache;
+mod credit;
 mod engine;
 mod flat_price;
 mod group;
@@ -28,7 +29,7 @@ pub use book::{
 pub use engine::{Output, Rater};
 pub use group::{ExactAmount, Group, GroupPrice, Mixed, Pricing, Unpriced};
 pub use lines::{Decimal, Extent, LineExtents, LineFormat, LineNames};
-pub use schedule::{Charge, Derived, Gap, Interval, Origin, Price, PricedTier, Schedule};
+pub use schedule::{Charge, Credited, Derived, Gap, Interval, Origin, Price, PricedTier, Schedule};
 pub use usage::columns;
 
 /// The version of the engine: a fact of every close. It changes when the same facts could give

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use domain::{AppliedRate, Derivation, Tiers};
+use domain::{AccessScope, AppliedRate, Derivation, Tiers};
 use kernel::{
     Amount, Currency, ExchangeRate, POW10_MAX, Percent, QUANTITY_SCALE, Quantity, UnitPrice,
     half_even, micros_instant, ten_to,
@@ -28,6 +28,36 @@ pub struct Interval {
     pub until: i64,
     /// The price, or why there is none.
     pub price: Result<Price, Gap>,
+    /// What some resources cost instead.
+    pub credited: Option<Credited>,
+}
+
+impl Interval {
+    /// What a resource costs, in lower case as [`AccessScope::resource`] says it.
+    ///
+    /// # Errors
+    /// Why there is no price.
+    pub fn price_of(&self, resource: &str) -> Result<&Price, &Gap> {
+        match &self.credited {
+            Some(credited) if self.is_credited(resource) => Ok(&credited.price),
+            _ => self.price.as_ref(),
+        }
+    }
+
+    /// Whether a resource costs less than others.
+    pub fn is_credited(&self, resource: &str) -> bool {
+        let credited = self.credited.iter();
+        credited.flat_map(|c| c.scopes.iter()).any(|scope| scope.covers(resource))
+    }
+}
+
+/// The price of resources that earn credit, where others do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credited {
+    /// The price.
+    pub price: Price,
+    /// Beneath what these resources lie.
+    pub scopes: Arc<[AccessScope]>,
 }
 
 /// Why there is no price.
@@ -41,11 +71,24 @@ pub struct Price {
     pub pricing_currency: Currency,
     /// From that currency to the one that is billed.
     pub rate: AppliedRate,
+    /// The partner earned credit that effective prices are less by; zero where there is none.
+    pub credit: Percent,
     /// The tiers, lowest bound first.
     pub tiers: Vec<PricedTier>,
 }
 
 impl Price {
+    /// What one of its tiers says.
+    pub const fn stated(&self, tier: &PricedTier) -> GroupPrice {
+        GroupPrice {
+            pricing_currency: self.pricing_currency,
+            rate: self.rate,
+            unit_price: tier.unit_price,
+            effective_unit_price: tier.effective_unit_price,
+            credit: self.credit,
+        }
+    }
+
     fn rises_to(&self, other: &Self) -> bool {
         let bounds = self.tiers.iter().chain(&other.tiers).map(|tier| tier.from);
         bounds.into_iter().any(|from| {
@@ -110,14 +153,9 @@ impl Schedule {
     /// The one price that applies all month long whatever the quantity, where that is so.
     fn flat(&self) -> Option<FlatPrice> {
         match self.intervals.as_slice() {
-            [Interval { price: Ok(price), .. }] if price.tiers.len() == 1 => {
+            [Interval { price: Ok(price), credited: None, .. }] if price.tiers.len() == 1 => {
                 let tier = price.tiers.first()?;
-                let stated = GroupPrice {
-                    pricing_currency: price.pricing_currency,
-                    rate: price.rate,
-                    unit_price: tier.unit_price,
-                    effective_unit_price: tier.effective_unit_price,
-                };
+                let stated = price.stated(tier);
                 Some(FlatPrice { stated, charge: tier.charge? })
             }
             _ => None,
@@ -129,9 +167,19 @@ impl Schedule {
     pub fn rises_to(&self, other: &Self) -> bool {
         let starts = self.intervals.iter().chain(&other.intervals).map(|interval| interval.from);
         starts.into_iter().any(|at| {
-            let price = |of: &Self| of.at(at).and_then(|interval| interval.price.clone().ok());
-            price(self).zip(price(other)).is_some_and(|(then, now)| then.rises_to(&now))
+            let Some((then, now)) = self.at(at).zip(other.at(at)) else { return false };
+            let scopes = then.credited.iter().flat_map(|credited| credited.scopes.iter());
+            let resources = scopes.map(AccessScope::as_str).chain([""]);
+            resources.into_iter().any(|resource| {
+                let prices = then.price_of(resource).ok().zip(now.price_of(resource).ok());
+                prices.is_some_and(|(then, now)| then.rises_to(now))
+            })
         })
+    }
+
+    /// Whether some resources cost less than others.
+    pub fn depends_on_resources(&self) -> bool {
+        self.intervals.iter().any(|interval| interval.credited.is_some())
     }
 
     /// The stretch in which an instant lies.
@@ -163,6 +211,9 @@ impl NodePrice {
         meter: MeterIndex,
         bought: Option<Self>,
     ) -> Self {
+        if let Some((credit, without)) = &book.nodes[node.get()].credit {
+            return credit.apply(Self::derive(book, *without, meter, bought), meter, book.period);
+        }
         let derivations = Derivations::new(book, node, meter, bought);
         if let Some(flat) = derivations.flat() {
             return Self::Flat(flat);
@@ -189,9 +240,11 @@ impl NodePrice {
                 let price = Price {
                     pricing_currency: stated.pricing_currency,
                     rate: stated.rate,
+                    credit: stated.credit,
                     tiers: vec![tier],
                 };
-                Arc::new(Schedule { intervals: vec![Interval { from, until, price: Ok(price) }] })
+                let interval = Interval { from, until, price: Ok(price), credited: None };
+                Arc::new(Schedule { intervals: vec![interval] })
             }
         }
     }
@@ -258,6 +311,11 @@ impl RateBook {
         NodePrice::derive(self, node, meter, bought)
     }
 
+    /// The node with the same prices before credit is earned on them.
+    pub fn without_credit(&self, node: NodeIndex) -> NodeIndex {
+        self.nodes[node.get()].credit.as_ref().map_or(node, |(_, without)| *without)
+    }
+
     /// Whether prices of another node may follow from this one's.
     pub(crate) fn is_bought_from(&self, node: NodeIndex) -> bool {
         self.nodes[node.get()].is_bought_from
@@ -286,10 +344,7 @@ impl RateBook {
                 let (from, until) =
                     (interval.from.max(other.from), interval.until.min(other.until));
                 if from < until {
-                    push_merged(
-                        &mut intervals,
-                        Interval { from, until, price: other.price.clone() },
-                    );
+                    push_merged(&mut intervals, Interval { from, until, ..other.clone() });
                 }
             }
         }
@@ -298,6 +353,7 @@ impl RateBook {
 
     /// How the price at an instant came about; `None` where there is no price.
     pub fn derived(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<Derived<'_>> {
+        let node = self.without_credit(node);
         let fallback = || self.derived(self.nodes[node.get()].fallback?, meter, at);
         self.derived_by(node, meter, at).or_else(fallback)
     }
@@ -331,6 +387,7 @@ impl RateBook {
 
     /// The rule that makes the price at an instant.
     pub fn derivation(&self, node: NodeIndex, meter: MeterIndex, at: i64) -> Option<&Derivation> {
+        let node = self.without_credit(node);
         if self.nodes[node.get()].fallback.is_some() {
             return self.derived(node, meter, at).map(|derived| derived.derivation);
         }
@@ -339,9 +396,12 @@ impl RateBook {
 }
 
 /// Adds a stretch; neighbours with one price become one.
-fn push_merged(intervals: &mut Vec<Interval>, next: Interval) {
+pub(crate) fn push_merged(intervals: &mut Vec<Interval>, next: Interval) {
     match intervals.last_mut() {
-        Some(last) if last.until == next.from && last.price == next.price => {
+        Some(last)
+            if last.until == next.from
+                && (&last.price, &last.credited) == (&next.price, &next.credited) =>
+        {
             last.until = next.until;
         }
         _ => intervals.push(next),
@@ -405,7 +465,9 @@ impl<'a> Derivations<'a> {
             }
         };
         let charge = Charge::of(effective_unit_price, rate.rate)?;
-        let stated = GroupPrice { pricing_currency, rate, unit_price, effective_unit_price };
+        let credit = Percent::ZERO;
+        let stated =
+            GroupPrice { pricing_currency, rate, unit_price, effective_unit_price, credit };
         Some(FlatPrice { stated, charge })
     }
 
@@ -415,7 +477,7 @@ impl<'a> Derivations<'a> {
             let price = self.price(from);
             match intervals.last_mut() {
                 Some(last) if last.price == price => last.until = until,
-                _ => intervals.push(Interval { from, until, price }),
+                _ => intervals.push(Interval { from, until, price, credited: None }),
             }
         }
         Schedule { intervals }
@@ -566,7 +628,7 @@ fn priced(
         effective_unit_price,
         charge: Charge::of(effective_unit_price, rate.rate),
     });
-    Price { pricing_currency, rate, tiers: tiers.collect() }
+    Price { pricing_currency, rate, credit: Percent::ZERO, tiers: tiers.collect() }
 }
 
 fn gap(reason: fmt::Arguments<'_>) -> Gap {

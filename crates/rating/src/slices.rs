@@ -14,6 +14,8 @@ pub(crate) struct Stretch {
     pub start: i64,
     pub end: i64,
     pub quantity: i128,
+    /// Which of the resources of its run was used; zero where that does not matter.
+    pub resource: u32,
 }
 
 impl Stretch {
@@ -144,11 +146,11 @@ mod tests {
 
     #[test]
     fn a_record_is_used_up_in_proportion_and_the_last_part_gets_the_remainder() {
-        let record = Stretch { start: 0, end: 3, quantity: 10 };
+        let record = Stretch { start: 0, end: 3, quantity: 10, resource: 0 };
         assert_eq!([1, 2, 3].map(|at| record.used_until(at)), [3, 6, 10]);
-        let huge = Stretch { start: 0, end: 3_000_000, quantity: i128::MAX };
+        let huge = Stretch { start: 0, end: 3_000_000, quantity: i128::MAX, resource: 0 };
         assert_eq!(huge.used_until(1_000_000), i128::MAX / 3);
-        let point = Stretch { start: 5, end: 5, quantity: 7 };
+        let point = Stretch { start: 5, end: 5, quantity: 7, resource: 0 };
         assert_eq!((point.used_until(5), point.used_until(6)), (0, 7));
         assert!(point.meets(5, 6) && !point.meets(6, 9) && !point.meets(0, 5));
     }
@@ -176,7 +178,7 @@ mod tests {
         fn parts_of_a_record_add_up_wherever_it_is_cut(
             quantity in any::<i64>(), end in 1i64..1000, cuts in prop::collection::vec(0i64..1000, 0..5),
         ) {
-            let record = Stretch { start: 0, end, quantity: i128::from(quantity) };
+            let record = Stretch { start: 0, end, quantity: i128::from(quantity), resource: 0 };
             let mut cuts: Vec<i64> = cuts.into_iter().filter(|cut| *cut < end).collect();
             cuts.extend([0, end]);
             cuts.sort_unstable();

@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch};
 use arrow_schema::DataType;
+use domain::AccessScope;
 use kernel::{Error, QUANTITY_SCALE, Result};
 
 /// The columns of usage that the engine reads, by name. Rows are in canonical order: one
@@ -21,6 +22,13 @@ pub mod columns {
     pub const USAGE_END: &str = "usage_end";
     /// How much was used: an exact decimal of 64 or 128 bits.
     pub const QUANTITY: &str = "quantity";
+    /// What the subscription holds: a dictionary of text. Needed, as the next two, where prices
+    /// depend on resources ([`crate::RateBook::depends_on_resources`]).
+    pub const ENTITLEMENT_ID: &str = "entitlement_id";
+    /// The group of the resource: a dictionary of text.
+    pub const RESOURCE_GROUP: &str = "resource_group";
+    /// The resource: a dictionary of text.
+    pub const RESOURCE_URI: &str = "resource_uri";
 }
 
 /// Quantities as they are stored.
@@ -39,6 +47,43 @@ pub(crate) struct Usage<'a> {
     pub quantity: Quantities<'a>,
     /// Decimals of the quantities.
     pub scale: u8,
+    pub resources: Option<Resources<'a>>,
+}
+
+/// What says which resource was used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resources<'a> {
+    entitlement: &'a DictionaryArray<Int32Type>,
+    group: &'a DictionaryArray<Int32Type>,
+    uri: &'a DictionaryArray<Int32Type>,
+}
+
+impl<'a> Resources<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Option<Self>> {
+        if batch.column_by_name(columns::RESOURCE_GROUP).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            entitlement: dictionary(batch, columns::ENTITLEMENT_ID)?,
+            group: dictionary(batch, columns::RESOURCE_GROUP)?,
+            uri: dictionary(batch, columns::RESOURCE_URI)?,
+        }))
+    }
+
+    /// The keys of a row, by which it is known again within its batch.
+    pub fn keys(&self, row: usize) -> [i32; 3] {
+        [self.entitlement, self.group, self.uri].map(|column| column.keys().value(row))
+    }
+
+    /// The resource of a row, as [`AccessScope::resource`] says it.
+    pub fn resource(&self, row: usize, subscription: &str) -> String {
+        let text = |column: &'a DictionaryArray<Int32Type>| {
+            column.values().as_string::<i32>().value(column.keys().value(row) as usize)
+        };
+        let entitlement = text(self.entitlement);
+        let holder = if entitlement.is_empty() { subscription } else { entitlement };
+        AccessScope::resource(holder, text(self.group), text(self.uri))
+    }
 }
 
 impl<'a> Usage<'a> {
@@ -51,6 +96,7 @@ impl<'a> Usage<'a> {
             end: times(batch, columns::USAGE_END)?,
             quantity,
             scale,
+            resources: Resources::of(batch)?,
         })
     }
 

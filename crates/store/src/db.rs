@@ -17,7 +17,7 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 const PLACEHOLDERS_MAX: usize = 600;
 
 /// The migrations, in order. They only add.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("0001_facts", include_str!("../migrations/0001_facts.sql")),
     ("0002_catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("0003_close", include_str!("../migrations/0003_close.sql")),
@@ -25,6 +25,7 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("0005_restatements", include_str!("../migrations/0005_restatements.sql")),
     ("0006_tax", include_str!("../migrations/0006_tax.sql")),
     ("0007_received", include_str!("../migrations/0007_received.sql")),
+    ("0008_credit", include_str!("../migrations/0008_credit.sql")),
 ];
 
 /// A value of a column.

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod closes;
+mod credits;
 mod db;
 mod programme;
 mod rates;

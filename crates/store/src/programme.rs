@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation, PriceBook,
-    PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts, Tier, Tiers,
+    CreditFacts, Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation,
+    PriceBook, PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts, Tier, Tiers,
     TradeAgreement, Validity,
 };
 use jiff::civil::Date;
@@ -33,6 +33,8 @@ pub struct ProgrammeChanges {
     pub subscriptions: Vec<Subscription>,
     /// Registrations, rates and overrides of taxes.
     pub tax: TaxFacts,
+    /// Granted credit, and the access that earns it.
+    pub credit: CreditFacts,
 }
 
 impl Tx {
@@ -70,6 +72,7 @@ impl Tx {
         .await?;
         self.add_prices(changes, &known).await?;
         self.add_taxes(&changes.tax, &known).await?;
+        self.add_credits(&changes.credit, &known).await?;
         self.add_subscriptions(changes, &known).await
     }
 
@@ -150,6 +153,7 @@ impl Tx {
         }
         programme.subscriptions = self.subscriptions(known_at).await?;
         programme.tax = self.taxes(known_at).await?;
+        programme.credit = self.credits(known_at).await?;
         Ok(Some(programme))
     }
 

@@ -9,9 +9,10 @@ use documents::reconciliation::{FileRows, Line, begin, layout, line, subscriptio
 use documents::{Billing, Format, Sink, TableBuilder};
 use domain::{AppliedRate, Derivation, LineOf};
 use kernel::{
-    Amount, Currency, Error, ExchangeRate, Money, Result, Rounding, UnitPrice, Zone, instant_micros,
+    Amount, Currency, Error, ExchangeRate, Money, Percent, Result, Rounding, UnitPrice, Zone,
+    instant_micros,
 };
-use rating::{EdgeIndex, GroupPrice, Mixed, NodeIndex, RateBook};
+use rating::{EdgeIndex, GroupPrice, Mixed, NodeIndex, Price, RateBook};
 
 use crate::groups::{KeptGroup, KeptGroups, LINE_ROWS, PriceRef};
 use crate::issuing::BilledLines;
@@ -22,7 +23,7 @@ use crate::taxes::Taxation;
 const AVERAGE_DECIMALS: u8 = 15;
 
 /// What a line says whose price is an average.
-const AVERAGE: &str = "[\"average of the month's prices\"]";
+const AVERAGE: &str = "average of the month's prices";
 
 /// The lines of one invoice.
 pub(crate) struct Lines<'a> {
@@ -133,12 +134,12 @@ pub(crate) fn statement(
         PriceRef::Stated(at) => kept.prices[at as usize],
         PriceRef::Mixed(at) => {
             let price = average(book, group, currency, kept.amounts[at as usize])?;
-            return Ok((price, AVERAGE.to_owned()));
+            return Ok((price, listed([Some(AVERAGE.to_owned()), credited(price.credit)])));
         }
     };
     let at = since(book, node, group, &price).ok_or_else(gone)?;
     let derivation = book.derivation(node, group.meter, at);
-    let adjustment = adjustment(derivation, price.unit_price, price.effective_unit_price);
+    let adjustment = adjustment(derivation, &price);
     if !policy.derives_price() {
         return Ok((price, adjustment));
     }
@@ -168,6 +169,7 @@ fn average(
             rate: priced.rate,
             unit_price: mixed.unit_price.unwrap_or_else(|| of(priced.exact)),
             effective_unit_price: policy.effective_unit_price(cost, group.quantity),
+            credit: mixed.credit,
         });
     }
     let unit_price = of(exact);
@@ -177,7 +179,13 @@ fn average(
         unit_price
     };
     let rate = AppliedRate { rate: ExchangeRate::ONE, day: book.month().first_day() };
-    Ok(GroupPrice { pricing_currency: currency, rate, unit_price, effective_unit_price })
+    Ok(GroupPrice {
+        pricing_currency: currency,
+        rate,
+        unit_price,
+        effective_unit_price,
+        credit: mixed.credit,
+    })
 }
 
 /// Since when the price of a group has applied in the month.
@@ -186,33 +194,53 @@ fn since(book: &RateBook, node: NodeIndex, group: &KeptGroup, price: &GroupPrice
         return Some(book.period_micros().0);
     }
     let schedule = book.schedule(node, group.meter);
-    let found = schedule.intervals.iter().find(|interval| {
-        let tiers = interval.price.as_ref().map(|price| price.tiers.as_slice());
-        let tier = tiers.ok().and_then(|tiers| tiers.get(usize::from(group.tier)));
+    let says = |of: &Price| {
+        let tier = of.tiers.get(usize::from(group.tier));
         tier.is_some_and(|tier| {
-            (tier.unit_price, tier.effective_unit_price)
-                == (price.unit_price, price.effective_unit_price)
+            (tier.unit_price, tier.effective_unit_price, of.credit)
+                == (price.unit_price, price.effective_unit_price, price.credit)
         })
+    };
+    let found = schedule.intervals.iter().find(|interval| {
+        let credited = interval.credited.as_ref().map(|credited| &credited.price);
+        interval.price.as_ref().ok().into_iter().chain(credited).any(says)
     });
     found.map(|interval| interval.from)
 }
 
-/// Why a price is not the list price, in the form of Partner Center: a list of one text.
-pub(crate) fn adjustment(
-    derivation: Option<&Derivation>,
-    unit_price: UnitPrice,
-    effective_unit_price: UnitPrice,
-) -> String {
-    match derivation {
-        Some(Derivation::ListMinus(percent)) if unit_price != effective_unit_price => {
-            if percent.is_negative() {
-                format!("[\"{}% surcharge on the list price\"]", percent.negated())
-            } else {
-                format!("[\"{percent}% discount on the list price\"]")
-            }
+/// Why a price is not the list price, in the form of Partner Center: a list of texts.
+pub(crate) fn adjustment(derivation: Option<&Derivation>, price: &GroupPrice) -> String {
+    let rule = match derivation {
+        Some(Derivation::ListMinus(percent)) if !percent.is_zero() => Some(percent),
+        _ => None,
+    };
+    // What costs nothing has no discount, and may have no other price but the list's.
+    let changed = |percent: &&Percent| {
+        let derived = price.unit_price.derive(percent.negated(), &[]);
+        derived.is_some_and(|derived| derived != price.unit_price)
+    };
+    let rule = rule.filter(changed).map(|percent| {
+        if percent.is_negative() {
+            format!("{}% surcharge on the list price", percent.negated())
+        } else {
+            format!("{percent}% discount on the list price")
         }
-        _ => String::new(),
-    }
+    });
+    listed([rule, credited(price.credit)])
+}
+
+/// What Partner Center says of a price less its credit.
+fn credited(credit: Percent) -> Option<String> {
+    let has_fraction = credit.to_string().contains('.');
+    let text = if has_fraction { credit.to_string() } else { format!("{credit}.0") };
+    (!credit.is_zero()).then(|| format!("{text}% Partner earned credit for services managed"))
+}
+
+/// A list as JSON; empty where there is nothing to say.
+fn listed(texts: [Option<String>; 2]) -> String {
+    let texts: Vec<String> =
+        texts.into_iter().flatten().map(|text| format!("\"{text}\"")).collect();
+    if texts.is_empty() { String::new() } else { format!("[{}]", texts.join(",")) }
 }
 
 /// Currencies and rate of a price; the rate has a day only where something is exchanged.

@@ -13,12 +13,16 @@ impl Explainer<'_> {
         &self,
         found: &RatedGroup,
         node: NodeIndex,
-        interval: &Interval,
+        (interval, credited): (&Interval, bool),
         quantity: Quantity,
     ) -> Result<ExplainedPrice> {
         let group = found.group;
         let lost = || Error::internal("a line has lost its price");
-        let price = interval.price.as_ref().map_err(|_| lost())?;
+        let own = interval.credited.as_ref().filter(|_| credited).map(|own| &own.price);
+        let price = own.map_or(interval.price.as_ref(), Ok).map_err(|_| lost())?;
+        let node = self.book.without_credit(node);
+        let before = self.book.schedule(node, group.meter);
+        let before = before.at(interval.from).and_then(|at| at.price.as_ref().ok());
         let tier = price.tiers.get(usize::from(group.tier)).ok_or_else(lost)?;
         let next = price.tiers.get(usize::from(group.tier) + 1);
         let edge = &self.book.edges()[found.edge.get()];
@@ -29,7 +33,8 @@ impl Explainer<'_> {
             until: micros_instant(interval.until),
             tier_from: tier.from,
             tier_until: next.map(|next| next.from),
-            steps: self.steps(found, node, interval.from, price)?,
+            steps: self.steps(found, node, interval.from, before.ok_or_else(lost)?)?,
+            credit: price.credit,
             effective_unit_price: tier.effective_unit_price,
             pricing_currency: price.pricing_currency,
             rate: price.rate.rate,

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use arrow_array::{Array, RecordBatch, StringArray};
+use domain::AccessScope;
 use kernel::{Error, Quantity, Result, micros_instant};
 use lake::usage::{Columns, UsageDetails};
 use rating::{
@@ -18,6 +19,8 @@ struct Record {
     source: String,
     event_id: String,
     resource: String,
+    /// The same as access to it is judged.
+    scope: String,
     start: i64,
     end: i64,
     quantity: Quantity,
@@ -49,12 +52,15 @@ impl Output for Rated {
 /// Units of a tier, and how many of them each price has.
 pub(super) struct Units<'s> {
     pub usage: Vec<UsedUnits>,
-    pub prices: Vec<(&'s Interval, Quantity)>,
+    /// The stretch, whether the units have the price of resources that earn credit, how many.
+    pub prices: Vec<(&'s Interval, bool, Quantity)>,
 }
 
 /// A record, or as much of it as has one price on the edge.
 struct Part {
     interval: usize,
+    /// Whether its resource earns credit that others do not earn.
+    credited: bool,
     tier: u8,
     quantity: Quantity,
     record: Rc<Record>,
@@ -101,14 +107,18 @@ impl Explainer<'_> {
         // Tiers fill in the order of the prices, and within a price in that of the records.
         parts.sort_by_key(|part| part.interval);
         let mut before = Quantity::ZERO;
-        let (mut usage, mut prices): (Vec<UsedUnits>, Vec<(usize, Quantity)>) = Default::default();
+        let mut usage: Vec<UsedUnits> = Vec::new();
+        let mut prices: Vec<((usize, bool), Quantity)> = Vec::new();
         for part in parts {
             if part.tier == found.group.tier {
-                match prices.last_mut() {
-                    Some((last, sum)) if *last == part.interval => {
-                        *sum = sum.checked_add(part.quantity).ok_or_else(lost)?;
+                let place = (part.interval, part.credited);
+                let known = prices.iter().position(|(other, _)| *other == place);
+                let price = known.unwrap_or(prices.len());
+                match known {
+                    Some(at) => {
+                        prices[at].1 = prices[at].1.checked_add(part.quantity).ok_or_else(lost)?;
                     }
-                    _ => prices.push((part.interval, part.quantity)),
+                    None => prices.push((place, part.quantity)),
                 }
                 usage.push(UsedUnits {
                     source: part.record.source.clone(),
@@ -119,13 +129,14 @@ impl Explainer<'_> {
                     recorded: part.record.quantity,
                     before,
                     quantity: part.quantity,
-                    price: prices.len() - 1,
+                    price,
                 });
             }
             before = before.checked_add(part.quantity).ok_or_else(lost)?;
         }
-        let prices = prices.into_iter().map(|(at, sum)| (&schedule.intervals[at], sum)).collect();
-        Ok(Units { usage, prices })
+        let prices = prices.into_iter();
+        let prices = prices.map(|((at, credited), sum)| (&schedule.intervals[at], credited, sum));
+        Ok(Units { usage, prices: prices.collect() })
     }
 
     /// The records beside their lines, cut as this edge cuts them.
@@ -139,9 +150,10 @@ impl Explainer<'_> {
         let book = self.book;
         let position = usize::from(found.group.position);
         let mut lines = Lines::new(lines.iter().cloned().map(Ok), book);
+        let subscription = book.subscription_id(found.group.subscription).to_string();
         let mut parts: Vec<Part> = Vec::new();
         for batch in batches {
-            for record in records(batch)? {
+            for record in records(batch, &subscription)? {
                 if !meets(&record, book.period_micros()) {
                     continue;
                 }
@@ -158,8 +170,9 @@ impl Explainer<'_> {
                             last.quantity = last.quantity.checked_add(quantity).ok_or_else(lost)?;
                         }
                         _ => {
+                            let credited = schedule.intervals[interval].is_credited(&record.scope);
                             let record = Rc::clone(&record);
-                            parts.push(Part { interval, tier, quantity, record });
+                            parts.push(Part { interval, credited, tier, quantity, record });
                         }
                     }
                     if !lines.advance_within_record()? {
@@ -194,8 +207,9 @@ fn rows_before(
     Ok(from.map(|from| (from, rows)))
 }
 
-fn records(batch: &RecordBatch) -> Result<Vec<Record>> {
+fn records(batch: &RecordBatch, subscription: &str) -> Result<Vec<Record>> {
     let texts = |name: &str| dictionary(batch, name);
+    let (entitlements, groups) = (texts("entitlement_id")?, texts("resource_group")?);
     let (sources, resources) = (texts("source")?, texts(UsageDetails::NAMES[0])?);
     let (starts, ends) = (times(batch, "usage_start")?, times(batch, "usage_end")?);
     let quantities = Decimals::of(batch, "quantity")?;
@@ -204,10 +218,15 @@ fn records(batch: &RecordBatch) -> Result<Vec<Record>> {
     let factor = 10i128.pow(u32::from(kernel::QUANTITY_SCALE - quantities.scale));
     let record = |row: usize| {
         let quantity = quantities.get(row).ok_or_else(|| Error::internal("no quantity"))?;
+        let resource = resources.1.value(resources.0[row] as usize);
+        let entitlement = entitlements.1.value(entitlements.0[row] as usize);
+        let holder = if entitlement.is_empty() { subscription } else { entitlement };
+        let group = groups.1.value(groups.0[row] as usize);
         Ok(Record {
+            scope: AccessScope::resource(holder, group, resource),
             source: sources.1.value(sources.0[row] as usize).to_owned(),
             event_id: events.value(row).to_owned(),
-            resource: resources.1.value(resources.0[row] as usize).to_owned(),
+            resource: resource.to_owned(),
             start: starts[row],
             end: ends[row],
             quantity: Quantity::from_mantissa(quantity * factor),

@@ -145,6 +145,8 @@ impl<'a> PriceLists<'a> {
         for (subscription, meter) in runs {
             let (path, nodes) = (book.path(subscription), book.nodes(subscription));
             for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
+                // Price lists are the same with and without credit.
+                let node = &book.without_credit(*node);
                 let lists = edges.entry(*edge).or_default();
                 lists.subscriptions.insert(subscription, *node);
                 lists.used.entry((*node, meter)).or_insert(subscription);
@@ -207,11 +209,8 @@ impl<'a> PriceLists<'a> {
             for (from, until, price) in self.priced(*node, *meter) {
                 let exchange_date = exchange_date(&price, currency);
                 for (at, tier) in price.tiers.iter().enumerate() {
-                    let adjustment = adjustment(
-                        self.book.derivation(*node, *meter, from),
-                        tier.unit_price,
-                        tier.effective_unit_price,
-                    );
+                    let adjustment =
+                        adjustment(self.book.derivation(*node, *meter, from), &price.stated(tier));
                     prices.row(&[
                         &lists.number(*node),
                         product.meter_id,

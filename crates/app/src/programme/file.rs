@@ -57,6 +57,62 @@ pub(super) struct ProgrammeFile {
     #[serde(default)]
     #[schemars(with = "Vec<TaxOverrideEntry>")]
     pub tax_override: Vec<Spanned<TaxOverrideEntry>>,
+    /// The credit that providers grant on what partners manage.
+    #[serde(default)]
+    #[schemars(with = "Vec<EarnedCreditEntry>")]
+    pub earned_credit: Vec<Spanned<EarnedCreditEntry>>,
+    /// The access of partners that earns it.
+    #[serde(default)]
+    #[schemars(with = "Vec<EligibleAccessEntry>")]
+    pub eligible_access: Vec<Spanned<EligibleAccessEntry>>,
+}
+
+/// Partner earned credit: what the transacting partner pays less for usage of plan offers, day by
+/// day and resource by resource, where it or a reseller of the sale path has eligible access.
+/// What its own buyers pay does not depend on it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EarnedCreditEntry {
+    /// The key of the provider that grants it.
+    #[schemars(with = "String")]
+    pub seller: Text,
+    /// How much less is paid, in percent.
+    #[schemars(with = "String")]
+    pub percent: Spanned<DecimalText>,
+    /// The first day, the first of a month; from ever if left out.
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Spanned<DateText>>,
+    /// The first day on which it is no longer granted, the first of a month.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<DateText>>,
+    /// What earns nothing: `meter ID`, `product ID`, `category NAME`, `name WORD` (a word of the
+    /// meter's name or of its product's or SKU's title), `publisher NAME`, `tag TAG` (of the price
+    /// sheet). `name Spot` and `tag Third Party` if left out.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub except: Option<Vec<Text>>,
+}
+
+/// Eligible access of a partner to what a customer has bought: by a role that earns credit, through
+/// administration on behalf, Lighthouse or a partner admin link.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EligibleAccessEntry {
+    /// The key of the partner.
+    #[schemars(with = "String")]
+    pub partner: Text,
+    /// The subscription, by id or short name.
+    #[schemars(with = "String")]
+    pub subscription: Text,
+    /// To what of it, with everything beneath: `/subscriptions/ID`, a resource group or a resource,
+    /// as Azure Resource Manager writes its id; all of it if left out.
+    #[schemars(with = "Option<String>")]
+    pub scope: Option<Text>,
+    /// The first day with access at all times.
+    #[schemars(with = "String")]
+    pub from: Spanned<DateText>,
+    /// The first day without access at all times.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<DateText>>,
 }
 
 /// An organisation's registration for value added tax. A seller without one in its own country

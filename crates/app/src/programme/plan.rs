@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use domain::{FactRef, Programme, TaxFacts};
+use domain::{CreditFacts, FactRef, Programme, TaxFacts};
 use kernel::Key;
 use store::{ProgrammeChanges, RateRow};
 
@@ -68,6 +68,7 @@ pub(super) fn plan(
     price_books(&mut plan, wanted, &mut result, &keys);
     offers_and_subscriptions(&mut plan, wanted, &mut result, &keys);
     taxes(&mut plan, &wanted.tax, &mut result.tax, &keys);
+    credits(&mut plan, &wanted.credit, &mut result.credit, &keys);
     rates(&mut plan, &declared.rates, known_rates);
     (plan, result)
 }
@@ -245,6 +246,30 @@ fn taxes(plan: &mut Plan, wanted: &TaxFacts, result: &mut TaxFacts, names: &Name
                 let edge = format!("{} - {}", names.get(o.seller), names.get(o.buyer));
                 let what = format!("{edge}, {}: {} {} %", o.validity, o.category, o.rate);
                 ("tax override", format!("{what}, {}", o.reason))
+            },
+        ),
+    };
+}
+
+fn credits(plan: &mut Plan, wanted: &CreditFacts, result: &mut CreditFacts, names: &Names) {
+    plan.facts.credit = CreditFacts {
+        granted: changed(
+            plan,
+            (&wanted.granted, &mut result.granted),
+            |g| (g.seller, g.validity.from()),
+            |g| {
+                let what = format!("{}, {}: {} %", names.get(g.seller), g.validity, g.percent);
+                let except: Vec<String> = g.except.iter().map(ToString::to_string).collect();
+                ("earned credit", format!("{what}, except {}", except.join(", ")))
+            },
+        ),
+        access: changed(
+            plan,
+            (&wanted.access, &mut result.access),
+            |a| (a.partner, a.subscription, a.scope.clone(), a.validity.from()),
+            |a| {
+                let who = names.get(a.partner);
+                ("access", format!("{who} to {} ({}), {}", a.subscription, a.scope, a.validity))
             },
         ),
     };

@@ -1,5 +1,6 @@
 //! From the text of a programme file to a programme, with every fault named by its line.
 
+mod credit;
 mod tax;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -183,6 +184,18 @@ impl<'a> Reader<'a> {
         self.validity_from(first?, until)
     }
 
+    /// The same, from ever if there is no first day.
+    fn validity_or_ever(
+        &mut self,
+        from: Option<&Spanned<DateText>>,
+        until: Option<&Spanned<DateText>>,
+    ) -> Option<Validity> {
+        match from {
+            Some(from) => self.validity(from, until),
+            None => self.validity_from(Validity::EVER, until),
+        }
+    }
+
     fn validity_from(
         &mut self,
         first: Date,
@@ -247,6 +260,7 @@ impl<'a> Reader<'a> {
             }
         }
         programme.tax = self.taxes(file);
+        programme.credit = self.credits(file);
         let rates = file.exchange_rate.iter().filter_map(|entry| self.exchange_rate(entry));
         let rates = rates.collect();
         let lines = std::mem::take(&mut self.lines);
@@ -397,10 +411,7 @@ impl<'a> Reader<'a> {
         let line = self.at(spanned);
         let selector = self.selector(entry, line);
         let derivation = self.derivation(entry, line);
-        let validity = match &entry.from {
-            Some(from) => self.validity(from, entry.until.as_ref()),
-            None => self.validity_from(Validity::EVER, entry.until.as_ref()),
-        };
+        let validity = self.validity_or_ever(entry.from.as_ref(), entry.until.as_ref());
         let rule = PriceRule { selector: selector?, validity: validity?, derivation: derivation? };
         let mut fields = vec![];
         for (name, text) in
@@ -523,7 +534,7 @@ impl<'a> Reader<'a> {
         programme: &Programme,
     ) -> Option<Subscription> {
         let entry = spanned.get_ref();
-        let id = self.subscription_id(&entry.id);
+        let id = self.subscription_id(&entry.id, "id");
         let offer = self.parsed::<Key>(&entry.offer, "offer");
         let path: Vec<_> = entry.path.iter().map(|key| self.organisation_id(key, "path")).collect();
         let validity = self.validity(&entry.from, entry.until.as_ref());
@@ -544,7 +555,7 @@ impl<'a> Reader<'a> {
         Some(Subscription { id, name, offer, path, validity, entitlements })
     }
 
-    fn subscription_id(&mut self, text: &Text) -> Option<SubscriptionId> {
+    fn subscription_id(&mut self, text: &Text, field: &str) -> Option<SubscriptionId> {
         if let Ok(id) = text.get_ref().parse() {
             return Some(id);
         }
@@ -552,7 +563,7 @@ impl<'a> Reader<'a> {
             return Some(SubscriptionId::derived(text.get_ref()));
         }
         let reason = "is neither a GUID nor a short name of lower-case letters, digits and hyphens";
-        self.fault(self.at(text), "id", Some(text.get_ref()), reason);
+        self.fault(self.at(text), field, Some(text.get_ref()), reason);
         None
     }
 

@@ -71,6 +71,7 @@ struct PriceJson {
     tier_from: String,
     tier_until: Option<String>,
     steps: Vec<StepJson>,
+    partner_earned_credit_percent: String,
     effective_unit_price: String,
     pricing_currency: String,
     exchange_rate: String,
@@ -169,6 +170,7 @@ fn price_json(price: &ExplainedPrice) -> PriceJson {
         tier_from: price.tier_from.to_string(),
         tier_until: price.tier_until.map(|until| until.to_string()),
         steps: price.steps.iter().map(step_json).collect(),
+        partner_earned_credit_percent: price.credit.to_string(),
         effective_unit_price: price.effective_unit_price.to_string(),
         pricing_currency: price.pricing_currency.to_string(),
         exchange_rate: price.rate.to_string(),
@@ -294,6 +296,12 @@ fn price_lines(price: &ExplainedPrice, side: &ExplainedSide) -> Vec<String> {
         price.from, price.until, price.tier_from
     )];
     lines.extend(price.steps.iter().map(|step| format!("  {}", step_line(step))));
+    if !price.credit.is_zero() {
+        lines.push(format!(
+            "  less {} % partner earned credit: {} {}",
+            price.credit, price.effective_unit_price, price.pricing_currency
+        ));
+    }
     let exchange = match &price.rate_of {
         Some((day, source)) => format!(" x {} ({source}, {day})", price.rate),
         None => String::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use kernel::{Month, OrganisationId, Percent};
 
-use super::{FactRef, Finding, Programme, check_tax};
+use super::{FactRef, Finding, Programme, check_credit, check_tax};
 use crate::{
     Derivation, EDGES_MAX, Organisation, PriceBook, PriceRule, RatedBy, Role, Selector,
     Subscription, TradeAgreement, Validity,
@@ -27,6 +27,7 @@ pub(super) fn check(programme: &Programme) -> Vec<Finding> {
         checks.subscription(subscription);
     }
     checks.findings.extend(check_tax::check(programme));
+    checks.findings.extend(check_credit::check(programme));
     checks.findings
 }
 

@@ -86,7 +86,7 @@ fn override_faults(programme: &Programme, decided: &TaxOverride) -> Vec<Finding>
 }
 
 /// Facts about one thing follow each other in time.
-fn overlaps<T, K: Ord>(
+pub(super) fn overlaps<T, K: Ord>(
     facts: &[T],
     key: impl Fn(&T) -> K,
     validity: impl Fn(&T) -> Validity,

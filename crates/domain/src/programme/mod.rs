@@ -1,6 +1,7 @@
 //! Everything that is agreed: who trades with whom, on which terms, what is sold through whom.
 
 mod check;
+mod check_credit;
 mod check_tax;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,8 @@ use jiff::civil::Date;
 use kernel::{Country, Key, OrganisationId, SubscriptionId, Zone};
 
 use crate::{
-    Offer, Organisation, PriceBook, Relationship, Selector, Subscription, TaxFacts, TradeAgreement,
+    AccessScope, CreditFacts, Offer, Organisation, PriceBook, Relationship, Selector, Subscription,
+    TaxFacts, TradeAgreement,
 };
 
 /// A whole programme, as it is known at one instant.
@@ -33,6 +35,8 @@ pub struct Programme {
     pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
     /// What is known about taxes.
     pub tax: TaxFacts,
+    /// What is known about the credit that partners earn.
+    pub credit: CreditFacts,
 }
 
 /// Which fact of a programme is meant.
@@ -58,6 +62,10 @@ pub enum FactRef {
     TaxRate(Country, Key, Date),
     /// A tax override, by seller, buyer and first day.
     TaxOverride(OrganisationId, OrganisationId, Date),
+    /// What a provider grants, by its first day.
+    EarnedCredit(OrganisationId, Date),
+    /// Access of a partner to a scope of a subscription, by its first day.
+    EligibleAccess(OrganisationId, SubscriptionId, AccessScope, Date),
 }
 
 /// Something in a programme that does not hold together.
@@ -84,6 +92,7 @@ impl Programme {
             offers: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             tax: TaxFacts::default(),
+            credit: CreditFacts::default(),
         }
     }
 
@@ -127,6 +136,13 @@ impl Programme {
             FactRef::TaxOverride(seller, buyer, from) => {
                 format!("the tax override of {} and {} from {from}", name(seller), name(buyer))
             }
+            FactRef::EarnedCredit(seller, from) => {
+                format!("the earned credit of {} from {from}", name(seller))
+            }
+            FactRef::EligibleAccess(partner, subscription, scope, from) => format!(
+                "the access of {} to subscription {subscription} ({scope}) from {from}",
+                name(partner)
+            ),
         }
     }
 

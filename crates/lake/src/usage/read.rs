@@ -35,6 +35,8 @@ pub enum Columns {
     Starts,
     /// What totals and lines need where prices change within the month: start and end.
     Times,
+    /// What totals and lines need where prices depend on the resource: times, and what names it.
+    Resources,
     /// What documents need besides: entitlement, resource and everything else about it.
     Details,
     /// Everything.
@@ -49,6 +51,7 @@ impl Columns {
             Self::Times => {
                 Some(&["subscription_id", "meter_id", "usage_start", "usage_end", "quantity"])
             }
+            Self::Resources => Some(RESOURCES),
             Self::Details => Some(DETAILS),
             Self::All => None,
         }
@@ -61,10 +64,23 @@ impl Columns {
         match self {
             Self::All => None,
             Self::Totals | Self::Starts | Self::Times => Some(ORDER.to_vec()),
+            Self::Resources => Some([ORDER, RESOURCES].concat()),
             Self::Details => Some([ORDER, DETAILS].concat()),
         }
     }
 }
+
+/// Columns that prices by resource need.
+const RESOURCES: &[&str] = &[
+    "subscription_id",
+    "meter_id",
+    "usage_start",
+    "usage_end",
+    "quantity",
+    "entitlement_id",
+    "resource_group",
+    "resource_uri",
+];
 
 /// Columns that documents need.
 const DETAILS: &[&str] = &[

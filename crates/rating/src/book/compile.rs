@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Derivation, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy, Programme, RatedBy,
-    Subscription, TradeAgreement,
+    Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy,
+    Programme, RatedBy, Subscription, TradeAgreement,
 };
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
 
@@ -18,6 +18,7 @@ use super::{
     RateBookHash, fingerprint,
 };
 use crate::ENGINE_VERSION;
+use crate::credit::{self, Credit};
 use crate::flat_price::{FlatListed, FlatNode};
 
 pub(super) fn compile(
@@ -102,6 +103,9 @@ struct Compiler<'a> {
     edge_index: HashMap<Pair, EdgeIndex>,
     meter_index: FxHashMap<MeterId, MeterIndex>,
     node_index: HashMap<NodeKey, NodeIndex>,
+    credit_index: HashMap<(NodeIndex, Arc<Credit>), NodeIndex>,
+    /// The meters that earn nothing, by list and exceptions.
+    excluded: HashMap<(Option<u32>, String), Arc<[bool]>>,
     chain_index: HashMap<Chain, u32>,
     meters: Vec<MeterId>,
     lists: Vec<List>,
@@ -144,6 +148,8 @@ impl<'a> Compiler<'a> {
             edge_index: HashMap::new(),
             meter_index: FxHashMap::default(),
             node_index: HashMap::new(),
+            credit_index: HashMap::new(),
+            excluded: HashMap::new(),
             chain_index: HashMap::new(),
             meters: Vec::new(),
             lists: Vec::new(),
@@ -277,6 +283,10 @@ impl<'a> Compiler<'a> {
             let node = if paid == above { node } else { self.detached(node) };
             nodes.push(node);
         }
+        if let Some(first) = nodes.first_mut() {
+            let version = self.priced_by(path[0], i64::MAX).version;
+            *first = self.less_credit(*first, version, subscription);
+        }
         let mut chain = Chain { edges, nodes };
         if self.newest + 1 < self.versions.len() {
             self.add_beside(&mut chain, &path, subscription);
@@ -298,7 +308,9 @@ impl<'a> Compiler<'a> {
             let edge = EdgeIndex(chain.edges[at].0 + billed);
             let node = self.node((*pair, edge), self.newest + 1, above, (&drafted.offer, None));
             chain.edges.push(edge);
-            chain.nodes.push(node);
+            let charged =
+                if at == 0 { self.less_credit(node, self.newest + 1, drafted) } else { node };
+            chain.nodes.push(charged);
             above = Some(node);
         }
     }
@@ -396,6 +408,7 @@ impl<'a> Compiler<'a> {
             buys: book.is_some_and(|book| self.books[book as usize].buys()),
             is_bought_from: false,
             fallback,
+            credit: None,
             is_detached: false,
         };
         if let Some(parent) = node.parent.filter(|_| node.buys) {
@@ -404,6 +417,43 @@ impl<'a> Compiler<'a> {
         let index = NodeIndex(self.nodes.len() as u32);
         self.nodes.push(node);
         self.node_index.insert(key, index);
+        index
+    }
+
+    /// The node with the prices of another less what is earned on a subscription, by some version
+    /// of the facts; the other one where nothing is.
+    fn less_credit(
+        &mut self,
+        without: NodeIndex,
+        version: usize,
+        subscription: &Subscription,
+    ) -> NodeIndex {
+        let programme = self.versions[version].programme;
+        let list = self.nodes[without.get()].list;
+        let (lists, meters, known) = (&self.lists, self.meters.len(), &mut self.excluded);
+        let excluded = |granted: &EarnedCredit| {
+            let except: Vec<String> = granted.except.iter().map(ToString::to_string).collect();
+            let known = known.entry((list, except.join("\n")));
+            let list = list.map(|list| &lists[list as usize]);
+            Arc::clone(known.or_insert_with(|| credit::excluded(list, &granted.except, meters)))
+        };
+        let month = (&self.facts.programme.zone, self.period);
+        let Some(credit) = Credit::of(programme, subscription, month, excluded) else {
+            return without;
+        };
+        let credit = Arc::new(credit);
+        if let Some(node) = self.credit_index.get(&(without, Arc::clone(&credit))) {
+            return *node;
+        }
+        let index = NodeIndex(self.nodes.len() as u32);
+        let of = &self.nodes[without.get()];
+        self.nodes.push(Node {
+            rates: of.rates.clone(),
+            credit: Some((Arc::clone(&credit), without)),
+            is_bought_from: false,
+            ..*of
+        });
+        self.credit_index.insert((without, credit), index);
         index
     }
 

@@ -61,10 +61,13 @@ fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
 }
 
 fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
-    let Node { parent, list, book, currency, agreed, rates, fallback, .. } = node;
+    let Node { parent, list, book, currency, agreed, rates, fallback, credit, .. } = node;
     writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
     if let Some(fallback) = fallback {
         writeln!(out, "fallback {fallback:?}")?;
+    }
+    if let Some((credit, without)) = credit {
+        writeln!(out, "credit {credit:?} {without:?}")?;
     }
     writeln!(out, "{rates:?}")
 }

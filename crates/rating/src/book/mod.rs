@@ -18,6 +18,7 @@ use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, SubscriptionId, Zone,
 };
 
+use crate::credit::Credit;
 use crate::flat_price::{FlatListed, FlatNode};
 use ids::Ids;
 pub(crate) use rules::{Candidates, Rule, Rules};
@@ -157,6 +158,8 @@ pub(crate) struct Node {
     /// Where a price comes from that these facts do not have: the same edge by the newest facts. A
     /// gap is not restated when it is filled, since nothing was billed by it.
     pub fallback: Option<NodeIndex>,
+    /// What is earned on these prices, and the node with the same prices without it.
+    pub credit: Option<(Arc<Credit>, NodeIndex)>,
     /// Whether what the seller pays by these prices is not what it is billed now: it has been
     /// restated, and this edge keeps to what was before.
     pub is_detached: bool,
@@ -373,11 +376,19 @@ impl RateBook {
         let agreed = self.nodes.iter().any(|n| inside(n.agreed.0) || inside(n.agreed.1));
         let rules = self.books.iter().flat_map(|book| &book.ordered);
         let listed = self.lists.iter().flat_map(|list| list.meters.iter().flatten());
+        let mut credits = self.nodes.iter().filter_map(|node| node.credit.as_ref());
         agreed
+            || credits.any(|(credit, _)| credit.changes(self.period).next().is_some())
             || rules.into_iter().any(|rule| inside(rule.from) || inside(rule.until))
             || listed
                 .flat_map(|listed| listed.meter.intervals())
                 .any(|(from, until, _)| inside(from) || inside(until))
+    }
+
+    /// Whether prices may depend on the resource that was used.
+    pub fn depends_on_resources(&self) -> bool {
+        let mut credits = self.nodes.iter().filter_map(|node| node.credit.as_ref());
+        credits.any(|(credit, _)| credit.is_narrow())
     }
 
     /// The rate from a currency into that of an edge, if some rule of the edge may need it.

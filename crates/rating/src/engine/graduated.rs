@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use domain::PricedSum;
-use kernel::{Amount, QUANTITY_SCALE, Quantity, Result, UnitPrice, divide_by_ten_to, trimmed};
+use kernel::{
+    Amount, Percent, QUANTITY_SCALE, Quantity, Result, UnitPrice, divide_by_ten_to, trimmed,
+};
 
 use super::flat::extent;
 use super::{Output, RunKey, Total, overflow};
-use crate::group::{ExactAmount, GroupPrice, Mixed, Pricing, Unpriced};
+use crate::group::{ExactAmount, Mixed, Pricing, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
 use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
@@ -27,6 +29,8 @@ struct Slice {
 struct Place {
     tier: u32,
     interval: u32,
+    /// Whether the resource earns credit that others do not earn.
+    credited: bool,
 }
 
 /// How the records of a run are cut on one edge, and on all others with the same tiers and dates.
@@ -53,6 +57,8 @@ pub(super) struct Graduated<'a> {
     pub key: RunKey<'a>,
     pub schedules: &'a [Arc<Schedule>],
     pub rows: &'a [Stretch],
+    /// The resources that the rows name.
+    pub resources: &'a [String],
 }
 
 /// The cut of each edge: edges with the same tiers and dates share one.
@@ -72,7 +78,7 @@ impl Graduated<'_> {
             let same = above.filter(|above| is_cut_alike(&self.schedules[*above], schedule));
             let cut = match same.and_then(|above| found.of[above]) {
                 Some(cut) => cut,
-                None => match Cut::new(schedule, self.rows) {
+                None => match Cut::new(schedule, self.rows, self.resources) {
                     Ok(cut) => {
                         found.cuts.push(cut?);
                         found.cuts.len() - 1
@@ -148,9 +154,10 @@ impl Cut {
     fn new<'s>(
         schedule: &'s Schedule,
         rows: &[Stretch],
+        resources: &[String],
     ) -> std::result::Result<Result<Self>, NoPrice<'s>> {
         let mut slices = Vec::with_capacity(rows.len() + 2);
-        cut(schedule, rows, &mut slices)?;
+        cut(schedule, rows, resources, &mut slices)?;
         // Stable: the parts of a record stay in the order of time.
         if schedule.intervals.len() > 1 {
             slices.sort_by_key(|slice| slice.row);
@@ -186,6 +193,7 @@ fn is_cut_alike(a: &Schedule, b: &Schedule) -> bool {
     a.intervals.len() == b.intervals.len()
         && a.intervals.iter().zip(&b.intervals).all(|(a, b)| {
             (a.from, a.until) == (b.from, b.until)
+                && (&a.credited, &b.credited) == (&None, &None)
                 && matches!((&a.price, &b.price), (Ok(a), Ok(b)) if alike(a, b))
         })
 }
@@ -316,6 +324,7 @@ impl Total {
                     unit_price: self
                         .unit_price()
                         .filter(|price| other.unit_price() == Some(*price)),
+                    credit: self.credit().max(other.credit()),
                 })
             },
         })
@@ -334,6 +343,14 @@ impl Total {
                     exact: Amount::of(quantity, price.effective_unit_price)?,
                 }))
             }
+        }
+    }
+
+    fn credit(&self) -> Percent {
+        match self.pricing {
+            Pricing::Flat => Percent::ZERO,
+            Pricing::Mixed(mixed) => mixed.credit,
+            Pricing::Stated(price) => price.credit,
         }
     }
 
@@ -360,13 +377,8 @@ fn total_of(price: &Price, tier: &PricedTier, sum: &Sum) -> Result<Total> {
         },
         Ok,
     )?;
-    let stated = GroupPrice {
-        pricing_currency: price.pricing_currency,
-        rate: price.rate,
-        unit_price: tier.unit_price,
-        effective_unit_price: tier.effective_unit_price,
-    };
-    Ok(Total { quantity, lines, exact, pricing: Pricing::Stated(stated) })
+    let pricing = Pricing::Stated(price.stated(tier));
+    Ok(Total { quantity, lines, exact, pricing })
 }
 
 /// Usage met a stretch of time without a price.
@@ -380,10 +392,14 @@ struct NoPrice<'a> {
 fn cut<'a>(
     schedule: &'a Schedule,
     rows: &[Stretch],
+    resources: &[String],
     slices: &mut Vec<Slice>,
 ) -> Result<(), NoPrice<'a>> {
     let mut counter = 0;
     for (at, interval) in schedule.intervals.iter().enumerate() {
+        let earns = interval.credited.as_ref().map(|_| {
+            resources.iter().map(|resource| interval.is_credited(resource)).collect::<Vec<_>>()
+        });
         for (row_at, row) in rows.iter().enumerate() {
             if !row.meets(interval.from, interval.until) {
                 continue;
@@ -398,10 +414,11 @@ fn cut<'a>(
                 Ok(price) => price,
                 Err(reason) => return Err(NoPrice { reason, quantity }),
             };
+            let credited = earns.as_ref().is_some_and(|earns| earns[row.resource as usize]);
             slice_by_tier(&price.tiers, counter, quantity, |tier, quantity| {
                 slices.push(Slice {
                     row: row_at as u32,
-                    place: Place { tier: tier as u32, interval: at as u32 },
+                    place: Place { tier: tier as u32, interval: at as u32, credited },
                     quantity,
                     start: row.start.max(interval.from),
                 });
@@ -424,7 +441,11 @@ fn uses_nothing(schedule: &Schedule, row: &Stretch) -> bool {
 }
 
 fn priced(schedule: &Schedule, place: Place) -> Option<(&Price, &PricedTier)> {
-    let price = schedule.intervals.get(place.interval as usize)?.price.as_ref().ok()?;
+    let interval = schedule.intervals.get(place.interval as usize)?;
+    let price = match &interval.credited {
+        Some(credited) if place.credited => &credited.price,
+        _ => interval.price.as_ref().ok()?,
+    };
     Some((price, price.tiers.get(place.tier as usize)?))
 }
 

@@ -1,8 +1,8 @@
 use domain::{
-    Derivation, Entitlement, ExchangePolicy, Fixing, NumberSeries, Offer, OfferFamily,
-    Organisation, PriceRule, RateSource, RatedBy, Relationship, Role, RoundingPolicy, Selector,
-    Subscription, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers,
-    TradeAgreement, Validity,
+    AccessScope, CreditException, CreditFacts, Derivation, EarnedCredit, EligibleAccess,
+    Entitlement, ExchangePolicy, Fixing, NumberSeries, Offer, OfferFamily, Organisation, PriceRule,
+    RateSource, RatedBy, Relationship, Role, RoundingPolicy, Selector, Subscription, TaxCategory,
+    TaxFacts, TaxOverride, TaxRate, TaxRegistration, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::date;
 use kernel::{EntitlementId, Key, OrganisationId, Rounding, SubscriptionId, Zone};
@@ -108,6 +108,25 @@ fn everything() -> ProgrammeChanges {
             entitlements: vec![Entitlement { id: EntitlementId::derived("e"), name: "E".into() }],
         }],
         tax: taxes(seller, buyer),
+        credit: credits(seller, buyer),
+    }
+}
+
+fn credits(seller: OrganisationId, partner: OrganisationId) -> CreditFacts {
+    let access = |scope: AccessScope| EligibleAccess {
+        partner,
+        subscription: SubscriptionId::derived("s"),
+        scope,
+        validity: Validity::new(date(2026, 3, 1), Some(date(2026, 4, 1))).unwrap(),
+    };
+    CreditFacts {
+        granted: vec![EarnedCredit {
+            seller,
+            validity: from_january(),
+            percent: "15".parse().unwrap(),
+            except: CreditException::usual(),
+        }],
+        access: vec![access(AccessScope::ALL), access("/subscriptions/a/b".parse().unwrap())],
     }
 }
 
@@ -161,6 +180,7 @@ async fn every_fact_comes_back_as_it_was() {
     assert_eq!(programme.offers[&key("plan")], facts.offers[0]);
     assert_eq!(programme.subscriptions[&SubscriptionId::derived("s")], facts.subscriptions[0]);
     assert_eq!(programme.tax, facts.tax);
+    assert_eq!(programme.credit, facts.credit);
 }
 
 #[tokio::test]

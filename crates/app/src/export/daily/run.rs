@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use documents::daily::{self, CHARGE_NEW, CHARGE_ROUNDING};
-use domain::AppliedRate;
+use domain::{AccessScope, AppliedRate};
 use jiff::civil::Date;
 use kernel::{
-    Amount, Currency, Error, ExchangeRate, QUANTITY_SCALE, Quantity, Result, Rounding, UnitPrice,
-    Zone, instant_micros, micros_instant, ten_to,
+    Amount, Currency, Error, ExchangeRate, Percent, QUANTITY_SCALE, Quantity, Result, Rounding,
+    UnitPrice, Zone, instant_micros, micros_instant, ten_to,
 };
 use rating::{Charge, EdgeIndex, GroupPrice, MeterIndex, Price, Schedule, SubscriptionIndex};
 
@@ -40,18 +40,25 @@ struct RunEdge {
     schedule: Arc<Schedule>,
     /// What the rows of each tier come to, and one of their prices.
     sums: BTreeMap<u8, TierSum>,
+    /// The resource of the record, where prices depend on it.
+    resource: Option<String>,
     /// The price that the table shows, and where it applies.
-    shown: Option<(u8, i64, LinePrice)>,
+    shown: Option<Shown>,
     /// The row that is being put together.
     row: Option<EdgeRow>,
 }
+
+/// Tier, beginning of the interval, whether the resource earns credit that others do not.
+type Place = (u8, i64, bool);
+
+/// A price that a table shows.
+type Shown = (Place, LinePrice);
 
 /// A row of an edge: one record, one tier, one price. The frozen lines are cut finer where another
 /// edge of the path has other tiers or prices, which is not this edge's business.
 #[derive(Debug, Clone, Copy)]
 struct EdgeRow {
-    tier: u8,
-    interval: i64,
+    place: Place,
     price: LinePrice,
     date: i64,
     quantity: Quantity,
@@ -73,6 +80,7 @@ struct LinePrice {
     pricing_currency: Currency,
     rate: ExchangeRate,
     rate_date: Option<i64>,
+    credit: Percent,
     /// The exact price in the pricing and the billed currency, where 128 bits suffice.
     charges: [Option<Charge>; 2],
 }
@@ -86,18 +94,14 @@ impl LinePrice {
             pricing_currency: stated.pricing_currency,
             rate,
             rate_date,
+            credit: stated.credit,
             charges: [ExchangeRate::ONE, rate].map(|rate| Charge::of(price, rate)),
         }
     }
 
     fn of(price: &Price, tier: u8, currency: Currency) -> Option<Self> {
         let tier = price.tiers.get(usize::from(tier))?;
-        let stated = GroupPrice {
-            pricing_currency: price.pricing_currency,
-            rate: price.rate,
-            unit_price: tier.unit_price,
-            effective_unit_price: tier.effective_unit_price,
-        };
+        let stated = price.stated(tier);
         let billing = billing(&stated, currency);
         Some(Self::new(&stated, billing.rate, billing.rate_date))
     }
@@ -125,6 +129,7 @@ impl LinePrice {
             rate_date: self.rate_date,
         };
         daily::price(&mut open.table, self.unit_price, self.effective_unit_price, billing);
+        daily::credit(&mut open.table, self.credit);
     }
 }
 
@@ -156,6 +161,7 @@ impl Run {
                 currency: book.edges()[edge.get()].currency,
                 schedule: book.schedule(book.nodes(subscription)[position], meter),
                 sums: BTreeMap::new(),
+                resource: None,
                 shown: None,
                 row: None,
             });
@@ -166,10 +172,17 @@ impl Run {
     /// Says which resource the lines that follow are about.
     pub fn resource(&mut self, tables: &Tables<'_>, records: &Records, row: usize) {
         let (details, entitlement) = (records.details(row), records.entitlement(row));
-        for RunEdge { open, .. } in &mut self.edges {
+        let subscription = tables.files.book.subscription_id(self.scope.0).to_string();
+        let id = subscription.as_str();
+        for RunEdge { open, schedule, resource, .. } in &mut self.edges {
             daily::resource(&mut open.table, &details);
             let name = || tables.files.naming.entitlement(entitlement.text);
             daily::entitlement(&mut open.table, entitlement, name);
+            if schedule.depends_on_resources() {
+                let holder = if entitlement.text.is_empty() { id } else { entitlement.text };
+                let [uri, _, group, ..] = details;
+                *resource = Some(AccessScope::resource(holder, group.text, uri.text));
+            }
         }
     }
 
@@ -221,42 +234,45 @@ impl RunEdge {
     fn line(&mut self, line: &Line<'_>, date: i64) -> Result<()> {
         let tier = line.tier(self.position).ok_or_else(lost)?;
         let interval = self.schedule.at(line.start).ok_or_else(lost)?;
+        let resource = self.resource.as_deref().unwrap_or_default();
+        let place = (tier, interval.from, interval.is_credited(resource));
         if let Some(row) = &mut self.row {
-            if (row.tier, row.interval) == (tier, interval.from) {
+            if row.place == place {
                 row.quantity = row.quantity.checked_add(line.quantity).ok_or_else(lost)?;
                 return Ok(());
             }
             self.write_row()?;
         }
-        let interval = self.schedule.at(line.start).ok_or_else(lost)?;
-        let known = self.shown.filter(|(t, from, _)| (*t, *from) == (tier, interval.from));
-        let price = if let Some((.., price)) = known {
+        let known = self.shown.filter(|(shown, _)| *shown == place);
+        let price = if let Some((_, price)) = known {
             price
         } else {
-            let price = interval.price.as_ref().map_err(|_| lost())?;
+            let interval = self.schedule.at(line.start).ok_or_else(lost)?;
+            let resource = self.resource.as_deref().unwrap_or_default();
+            let price = interval.price_of(resource).map_err(|_| lost())?;
             LinePrice::of(price, tier, self.currency).ok_or_else(lost)?
         };
         let quantity = line.quantity;
-        self.row = Some(EdgeRow { tier, interval: interval.from, price, date, quantity });
+        self.row = Some(EdgeRow { place, price, date, quantity });
         Ok(())
     }
 
     /// Appends the row that has been put together.
     fn write_row(&mut self) -> Result<()> {
-        let Some(EdgeRow { tier, interval, price, date, quantity }) = self.row.take() else {
+        let Some(EdgeRow { place, price, date, quantity }) = self.row.take() else {
             return Ok(());
         };
         let table = &self.open.table;
         let decimals = [daily::PRICING_COLUMN, daily::BILLING_COLUMN].map(|at| table.scale(at));
         let (pricing, billed) = price.amounts(quantity, decimals)?;
         let first = TierSum { billed: 0, quantity: 0, price, uniform: true };
-        let sum = self.sums.entry(tier).or_insert(first);
+        let sum = self.sums.entry(place.0).or_insert(first);
         sum.uniform &= sum.price == price;
         sum.quantity += quantity.mantissa();
         sum.billed += billed;
-        if self.shown.is_none_or(|(t, from, _)| (t, from) != (tier, interval)) {
+        if self.shown.is_none_or(|(shown, _)| shown != place) {
             price.show(&mut self.open, self.currency);
-            self.shown = Some((tier, interval, price));
+            self.shown = Some((place, price));
         }
         daily::line(&mut self.open.table, Some(date), quantity, (pricing, billed));
         Ok(())
@@ -293,6 +309,7 @@ impl RunEdge {
             rate: AppliedRate { rate: ExchangeRate::ONE, day: Date::MIN },
             unit_price: average,
             effective_unit_price: average,
+            credit: Percent::ZERO,
         };
         Ok(LinePrice::new(&stated, ExchangeRate::ONE, None))
     }
