@@ -221,9 +221,8 @@ impl RevisionFiles<'_> {
         rounding: &[u64],
         decimals: Vec<daily::Decimal>,
     ) -> Result<WrittenRevision> {
-        for edge in wanted {
-            self.lists.write(edge)?;
-        }
+        let earned = wanted.iter().map(|edge| self.lists.write(edge));
+        let earned = earned.collect::<Result<Vec<_>>>()?;
         // What a seller calculates with is nobody else's business.
         let with_derivations = options.buyer.is_none();
         if with_derivations {
@@ -268,6 +267,7 @@ impl RevisionFiles<'_> {
             naming: self.lists.naming,
             with_derivations,
             wanted,
+            earned,
             rounding_lines: rounding,
             decimals,
             books: &books,

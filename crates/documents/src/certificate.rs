@@ -115,6 +115,10 @@ pub struct CertifiedEdge {
     pub billing_decimals: u8,
     /// The most decimals of an amount in the pricing currency in the daily file.
     pub pricing_decimals: u8,
+    /// The partner earned credit, in percent, where some is earned: `credits.csv` says where and
+    /// when, `credit-exceptions.csv` on which meters not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earned_credit: Option<String>,
 }
 
 /// A received invoice of a certificate. Its files lie in `PERIOD/received/INVOICE_ID`.

@@ -12,12 +12,15 @@ use kernel::{Percent, Zone};
 use crate::book::{List, MeterIndex};
 use crate::schedule::{Charge, Credited, FlatPrice, Interval, NodePrice, Price, Schedule};
 
+/// A scope, and half-open stretches in microseconds, apart from each other.
+pub type Earned = (AccessScope, Vec<(i64, i64)>);
+
 /// What is earned on one subscription within the month.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Credit {
     pub percent: Percent,
     /// When it is earned: half-open stretches in microseconds, apart from each other, by scope.
-    pub earned: Vec<(AccessScope, Vec<(i64, i64)>)>,
+    pub earned: Vec<Earned>,
     /// Whether a meter earns nothing, by [`MeterIndex`].
     pub excluded: Arc<[bool]>,
 }
@@ -48,7 +51,7 @@ impl Credit {
         if earned.get_mut(&AccessScope::ALL).is_some_and(|all| joined(all) == [period]) {
             earned.retain(|scope, _| *scope == AccessScope::ALL);
         }
-        let earned: Vec<_> =
+        let earned: Vec<Earned> =
             earned.into_iter().map(|(scope, mut parts)| (scope, joined(&mut parts))).collect();
         (!earned.is_empty()).then(|| Self {
             percent: granted.percent,
@@ -59,9 +62,7 @@ impl Credit {
 
     /// Whether all of the subscription earns it all month long.
     pub fn is_whole(&self, period: (i64, i64)) -> bool {
-        let whole = |(scope, parts): &(AccessScope, Vec<(i64, i64)>)| {
-            *scope == AccessScope::ALL && *parts == [period]
-        };
+        let whole = |(scope, parts): &Earned| *scope == AccessScope::ALL && *parts == [period];
         self.earned.first().is_some_and(whole)
     }
 
@@ -108,7 +109,8 @@ impl Credit {
             let inside = inside.filter(|at| interval.from < *at && *at < interval.until);
             let starts = std::iter::once(interval.from).chain(inside.clone());
             for (from, until) in starts.zip(inside.chain([interval.until])) {
-                let part = Interval { from, until, ..interval.clone() };
+                let begins = from == interval.from;
+                let part = Interval { from, until, begins, ..interval.clone() };
                 crate::schedule::push_merged(&mut intervals, self.credited(part));
             }
         }

@@ -26,6 +26,7 @@ pub use book::{
     Edge, EdgeIndex, Facts, MeterIndex, NodeIndex, PriceFacts, RateBook, RateBookHash, Restated,
     SubscriptionIndex,
 };
+pub use credit::Earned;
 pub use engine::{Output, Rater};
 pub use group::{ExactAmount, Group, GroupPrice, Mixed, Pricing, Unpriced};
 pub use lines::{Decimal, Extent, LineExtents, LineFormat, LineNames};

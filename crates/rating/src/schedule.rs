@@ -11,6 +11,7 @@ use kernel::{
 
 use crate::GroupPrice;
 use crate::book::{Listed, MeterIndex, Node, NodeIndex, RateBook, Rule};
+use crate::credit::Earned;
 
 /// The prices of one meter on one node, from the start of the month to its end without a hole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +31,16 @@ pub struct Interval {
     pub price: Result<Price, Gap>,
     /// What some resources cost instead.
     pub credited: Option<Credited>,
+    /// Whether the price before credit begins here. Where only credit begins or ends, units go on
+    /// filling tiers in the order of their records.
+    pub begins: bool,
 }
 
 impl Interval {
+    const fn new(from: i64, until: i64, price: Result<Price, Gap>) -> Self {
+        Self { from, until, price, credited: None, begins: true }
+    }
+
     /// What a resource costs, in lower case as [`AccessScope::resource`] says it.
     ///
     /// # Errors
@@ -177,6 +185,16 @@ impl Schedule {
         })
     }
 
+    /// The stretches with one price before credit, each with where it begins in the list.
+    pub fn before_credit(&self) -> impl Iterator<Item = (usize, &[Interval])> {
+        let stretches = self.intervals.chunk_by(|_, next| !next.begins);
+        stretches.scan(0, |first, stretch| {
+            let at = *first;
+            *first += stretch.len();
+            Some((at, stretch))
+        })
+    }
+
     /// Whether some resources cost less than others.
     pub fn depends_on_resources(&self) -> bool {
         self.intervals.iter().any(|interval| interval.credited.is_some())
@@ -243,7 +261,7 @@ impl NodePrice {
                     credit: stated.credit,
                     tiers: vec![tier],
                 };
-                let interval = Interval { from, until, price: Ok(price), credited: None };
+                let interval = Interval::new(from, until, Ok(price));
                 Arc::new(Schedule { intervals: vec![interval] })
             }
         }
@@ -314,6 +332,19 @@ impl RateBook {
     /// The node with the same prices before credit is earned on them.
     pub fn without_credit(&self, node: NodeIndex) -> NodeIndex {
         self.nodes[node.get()].credit.as_ref().map_or(node, |(_, without)| *without)
+    }
+
+    /// The partner earned credit on a node's prices, in percent, and when it is earned: beneath a
+    /// scope, during half-open stretches in microseconds.
+    pub fn earned(&self, node: NodeIndex) -> Option<(Percent, &[Earned])> {
+        let (credit, _) = self.nodes[node.get()].credit.as_ref()?;
+        Some((credit.percent, &credit.earned))
+    }
+
+    /// Whether usage of a meter earns no credit where others do.
+    pub fn earns_nothing(&self, node: NodeIndex, meter: MeterIndex) -> bool {
+        let credit = self.nodes[node.get()].credit.as_ref();
+        credit.is_some_and(|(credit, _)| credit.excluded[meter.get()])
     }
 
     /// Whether prices of another node may follow from this one's.
@@ -477,7 +508,7 @@ impl<'a> Derivations<'a> {
             let price = self.price(from);
             match intervals.last_mut() {
                 Some(last) if last.price == price => last.until = until,
-                _ => intervals.push(Interval { from, until, price, credited: None }),
+                _ => intervals.push(Interval::new(from, until, price)),
             }
         }
         Schedule { intervals }

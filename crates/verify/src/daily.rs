@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::adjustment::{Adjusted, Pair, pair, used};
+use crate::credits::Credits;
 use crate::daily_columns::{
-    BILLING, CHARGE_TYPE, COLUMNS, Expect, METER, PRICING, QUANTITY, RESELLER, STATED,
-    SUBSCRIPTION, USAGE_DATE, columns,
+    BILLING, CHARGE_TYPE, COLUMNS, CREDIT, CREDIT_TYPE, Expect, METER, PRICING, QUANTITY, RESELLER,
+    STATED, SUBSCRIPTION, USAGE_DATE, columns,
 };
 use crate::edge::Edge;
 use crate::fault::Faults;
@@ -108,6 +109,9 @@ struct Check<'a, 'f> {
     daily: Daily<'a>,
 }
 
+/// What a row states, and whether it earns credit.
+type Said = (Stated, bool);
+
 /// The rows of one subscription and meter.
 struct Run<'a> {
     subscription: &'a str,
@@ -115,9 +119,10 @@ struct Run<'a> {
     expected: Vec<String>,
     first_line: u64,
     rows: Vec<UsageRow>,
+    credits: Option<&'a Credits>,
     /// What the last row stated, and which prices state the same.
-    last: Option<(String, Stated, Rc<[usize]>)>,
-    rounding: Vec<(u64, Stated, BigDecimal)>,
+    last: Option<(String, Said, Rc<[usize]>)>,
+    rounding: Vec<(u64, Said, BigDecimal)>,
     used: UsedHash,
 }
 
@@ -223,6 +228,7 @@ impl<'a, 'f> Check<'a, 'f> {
             expected: self.expected(id, meter, row),
             first_line: row.line,
             rows: Vec::new(),
+            credits: self.edge.credits.as_ref(),
             last: None,
             rounding: Vec::new(),
             used: UsedHash::default(),
@@ -272,8 +278,7 @@ impl<'a, 'f> Check<'a, 'f> {
             "MeterSubCategory" => subcategory,
             "MeterRegion" => region,
             "BillingCurrency" => &self.edge.certified.currency,
-            "PartnerEarnedCreditPercentage" | "CreditPercentage" => "0",
-            "CreditType" => "Credit Not Applied",
+            "CreditPercentage" => "0",
             _ => "",
         };
         COLUMNS.iter().map(|(column, _)| value(column).to_owned()).collect()
@@ -336,8 +341,12 @@ impl Run<'_> {
         }
         let quantity = decimal(row, QUANTITY)?;
         self.used.add(row, &quantity);
-        let stated: Stated = STATED.map(|at| row.cell(at).to_owned());
         let date = row.cell(USAGE_DATE);
+        let day = self.day(date, days)?;
+        let of = (self.subscription, self.meter.meter.as_str());
+        let credited = self.credits.is_some_and(|credits| credits.is_earned(of, row, day));
+        let stated: Said = (STATED.map(|at| row.cell(at).to_owned()), credited);
+        self.check_credit(row, credited)?;
         let known = self.last.as_ref().is_some_and(|(day, said, _)| day == date && *said == stated);
         if let Some((before, ..)) = &self.last
             && date < before.as_str()
@@ -346,12 +355,12 @@ impl Run<'_> {
             return Err(format!("UsageDate {date} follows {before}"));
         }
         if !known {
-            let candidates = self.candidates(date, &stated, days)?;
+            let candidates = self.candidates(day, &stated)?;
             self.last = Some((date.to_owned(), stated, candidates));
         }
         let Some((_, _, candidates)) = &self.last else { return Ok(()) };
         let price = &self.meter.prices[candidates[0]];
-        let pricing = &quantity * &price.effective;
+        let pricing = &quantity * price.effective(credited);
         let billing = &pricing * &price.rate;
         let billing = number::half_even(&billing, edge.certified.billing_decimals);
         let pricing = number::half_even(&pricing, edge.certified.pricing_decimals);
@@ -359,6 +368,7 @@ impl Run<'_> {
         self.rows.push(UsageRow {
             line: row.line,
             candidates: Rc::clone(candidates),
+            credited,
             quantity: quantity.clone(),
             billed: stated_billing.clone(),
         });
@@ -371,7 +381,7 @@ impl Run<'_> {
                     "{what} is {}; {} units at {} {} and rate {} come to {}",
                     number::trimmed(&found),
                     number::trimmed(&quantity),
-                    price.stated[1],
+                    price.stated(credited)[1],
                     price.stated[2],
                     price.stated[3],
                     number::trimmed(&expected),
@@ -385,25 +395,17 @@ impl Run<'_> {
     /// of the price may be younger than the record that follows.
     fn may_go_back_from(&self, date: &str) -> bool {
         let changes = self.meter.prices.iter().filter(|price| price.interval > 0);
-        changes.into_iter().any(|price| date.starts_with(&price.days.0.to_string()))
+        let changes = changes.map(|price| price.days.0);
+        let credits = self.credits.iter().flat_map(|c| c.changes(self.subscription));
+        changes.chain(credits).any(|day| date.starts_with(&day.to_string()))
     }
 
     /// The prices that were in force on a day of the month and state the same.
-    fn candidates(
-        &self,
-        date: &str,
-        stated: &Stated,
-        days: Option<(Date, Date)>,
-    ) -> Result<Rc<[usize]>, String> {
-        let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
-        let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
-        if days.is_some_and(|(first, last)| day < first || last < day) {
-            return Err(format!("UsageDate {day} is not in the month"));
-        }
+    fn candidates(&self, day: Date, (stated, credited): &Said) -> Result<Rc<[usize]>, String> {
         let in_force = |price: &Price| price.days.0 <= day && day <= price.days.1;
         let prices = self.meter.prices.iter().enumerate();
         let found: Rc<[usize]> = prices
-            .filter(|(_, price)| in_force(price) && price.stated == *stated)
+            .filter(|(_, price)| in_force(price) && price.stated(*credited) == stated)
             .map(|(at, _)| at)
             .collect();
         if found.is_empty() {
@@ -416,11 +418,38 @@ impl Run<'_> {
         Ok(found)
     }
 
+    /// The day of a row, which is one of the month.
+    fn day(&self, date: &str, days: Option<(Date, Date)>) -> Result<Date, String> {
+        let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
+        let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
+        if days.is_some_and(|(first, last)| day < first || last < day) {
+            return Err(format!("UsageDate {day} is not in the month"));
+        }
+        Ok(day)
+    }
+
+    /// A row says of its credit what is known of it.
+    fn check_credit(&self, row: &Row, credited: bool) -> Result<(), String> {
+        let percent = self.credits.filter(|_| credited).map_or("0", |credits| &credits.percent);
+        let applied = if credited { "Partner Earned Credit Applied" } else { "Credit Not Applied" };
+        let found = (row.cell(CREDIT), row.cell(CREDIT_TYPE));
+        if found == (percent, applied) {
+            return Ok(());
+        }
+        Err(format!(
+            "PartnerEarnedCreditPercentage is {} with CreditType {:?}; by credits.csv it is \
+             {percent} with {applied:?}",
+            found.0, found.1
+        ))
+    }
+
     /// A row that makes up for rounding: an amount and nothing else.
     fn rounding(&mut self, row: &Row) -> Result<(), String> {
         let amount = decimal(row, BILLING)?;
         let stated = STATED.map(|at| row.cell(at).to_owned());
-        self.rounding.push((row.line, stated, amount));
+        let credited = row.cell(CREDIT) != "0";
+        self.check_credit(row, credited)?;
+        self.rounding.push((row.line, (stated, credited), amount));
         let plain = [(USAGE_DATE, ""), (QUANTITY, "0"), (PRICING, "0")];
         let resource = COLUMNS.iter().enumerate().filter(|(_, (_, e))| *e == Expect::Resource);
         for (at, expected) in plain.into_iter().chain(resource.map(|(at, _)| (at, ""))) {
@@ -437,10 +466,10 @@ impl Run<'_> {
 
     /// The same without an order: rows of tiers that state the same price are told by their sum.
     fn check_rounding_by_price(&self, edge: &Edge<'_>, totals: &[TierTotal]) -> Vec<(u64, String)> {
-        let mut off: HashMap<Stated, BigDecimal> = HashMap::new();
+        let mut off: HashMap<Said, BigDecimal> = HashMap::new();
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
-            let stated = stated_of(self.meter, total, &billed, &edge.certified.currency);
+            let stated = said_of(self.meter, total, &billed, &edge.certified.currency);
             *off.entry(stated).or_default() += edge.rounded(total) - billed;
         }
         for (_, stated, amount) in &self.rounding {
@@ -485,8 +514,8 @@ impl Run<'_> {
             if residue.is_zero() {
                 continue;
             }
-            let expected = stated_of(self.meter, total, &billed, &edge.certified.currency);
-            let fits = |(_, stated, amount): &&(u64, Stated, BigDecimal)| {
+            let expected = said_of(self.meter, total, &billed, &edge.certified.currency);
+            let fits = |(_, stated, amount): &&(u64, Said, BigDecimal)| {
                 *amount == residue && *stated == expected
             };
             match (!left.is_empty()).then(|| left.remove(0)) {
@@ -518,10 +547,14 @@ impl Run<'_> {
 }
 
 /// The first price of a tier, if all that it had state the same.
-pub(crate) fn one_price<'m>(meter: &'m MeterPrices, total: &TierTotal) -> Option<&'m Price> {
-    let mut used = total.used.iter().map(|at| &meter.prices[*at]);
+pub(crate) fn one_price<'m>(
+    meter: &'m MeterPrices,
+    total: &TierTotal,
+) -> Option<(&'m Price, bool)> {
+    let mut used = total.used.iter().map(|(at, credited)| (&meter.prices[*at], *credited));
     let first = used.next()?;
-    used.all(|other| other.stated == first.stated).then_some(first)
+    let same = |of: (&Price, bool)| (of.0.stated(of.1), of.1) == (first.0.stated(first.1), first.1);
+    used.all(same).then_some(first)
 }
 
 /// How a tier states its price: as it is, or the average where it had several.
@@ -531,12 +564,18 @@ pub(crate) fn stated_of(
     amount: &BigDecimal,
     currency: &str,
 ) -> Stated {
-    if let Some(price) = one_price(meter, total) {
-        return price.stated.clone();
+    if let Some((price, credited)) = one_price(meter, total) {
+        return price.stated(credited).clone();
     }
     let average = number::quotient(amount, &total.quantity, 15).unwrap_or_default();
     let average = number::trimmed(&average);
     [average.clone(), average, currency.to_owned(), "1".to_owned(), String::new()]
+}
+
+/// The same with whether all of it earns credit.
+fn said_of(meter: &MeterPrices, total: &TierTotal, amount: &BigDecimal, currency: &str) -> Said {
+    let credited = one_price(meter, total).is_some_and(|(_, credited)| credited);
+    (stated_of(meter, total, amount, currency), credited)
 }
 
 fn decimal(row: &Row, at: usize) -> Result<BigDecimal, String> {

@@ -53,9 +53,9 @@ pub(crate) const COLUMNS: &[(&str, Expect)] = &[
     ("PCToBCExchangeRateDate", Expect::Row),
     ("EntitlementId", Expect::Resource),
     ("EntitlementDescription", Expect::Resource),
-    ("PartnerEarnedCreditPercentage", Expect::Same),
+    ("PartnerEarnedCreditPercentage", Expect::Row),
     ("CreditPercentage", Expect::Same),
-    ("CreditType", Expect::Same),
+    ("CreditType", Expect::Row),
     ("BenefitOrderId", Expect::Same),
     ("BenefitId", Expect::Same),
     ("BenefitType", Expect::Same),
@@ -80,6 +80,11 @@ pub(crate) const CHARGE_TYPE: usize = 32;
 pub(crate) const QUANTITY: usize = 34;
 pub(crate) const BILLING: usize = 36;
 pub(crate) const PRICING: usize = 38;
+pub(crate) const GROUP: usize = 30;
+pub(crate) const RESOURCE: usize = 31;
+pub(crate) const ENTITLEMENT: usize = 47;
+pub(crate) const CREDIT: usize = 49;
+pub(crate) const CREDIT_TYPE: usize = 51;
 pub(crate) const BENEFIT: usize = 53;
 /// Where a row states its price.
 pub(crate) const EFFECTIVE_PRICE: usize = 44;

@@ -2,6 +2,7 @@
 
 use bigdecimal::BigDecimal;
 
+use crate::credits::Credits;
 use crate::daily::stated_of;
 use crate::fault::Faults;
 use crate::fill::TierTotal;
@@ -38,6 +39,7 @@ pub(crate) struct Edge<'f> {
     pub invoice: InvoiceFile,
     pub prices: Prices,
     pub subscriptions: Subscriptions,
+    pub credits: Option<Credits>,
     /// Decimals of the currency.
     pub decimals: usize,
 }
@@ -57,8 +59,15 @@ impl<'f> Edge<'f> {
         if number::parse(net).is_none() {
             invoice.fault(faults, "net", format!("net is {net:?}: not an amount"));
         }
+        let credits = certified.earned_credit.as_ref();
+        let credits = credits.map(|percent| Credits::load(folder, &place, percent, faults));
+        let mut prices = Prices::load(folder, &place, &certified.currency, faults);
+        if let Some(credits) = &credits {
+            prices.credit(&credits.factor());
+        }
         Some(Self {
-            prices: Prices::load(folder, &place, &certified.currency, faults),
+            prices,
+            credits,
             subscriptions: Subscriptions::load(folder, &place, faults),
             revision,
             certified,
@@ -70,6 +79,9 @@ impl<'f> Edge<'f> {
 
     /// Whether no price of a meter changes within the month, for a subscription.
     pub fn has_one_price(&self, (id, meter): (&str, &str)) -> bool {
+        if self.credits.as_ref().is_some_and(|credits| credits.changes(id).next().is_some()) {
+            return false;
+        }
         let subscription = self.subscriptions.by_id.get(id);
         let prices =
             subscription.and_then(|subscription| self.prices.of(&subscription.list, meter));
@@ -124,7 +136,7 @@ impl<'f> Edge<'f> {
             let [currency, rate, day] = exchange;
             return [unit_price, per_unit(&self.rounded(total)), currency, rate, day];
         };
-        let mut unit_prices = total.used.iter().map(|at| &meter.prices[*at].stated[0]);
+        let mut unit_prices = total.used.iter().map(|(at, _)| &meter.prices[*at].stated[0]);
         let first = unit_prices.next().cloned().unwrap_or_default();
         let unit_price = if unit_prices.all(|price| *price == first) {
             first

@@ -13,6 +13,8 @@ pub(crate) struct UsageRow {
     pub line: u64,
     /// Which prices state what the row states, on its day; in order.
     pub candidates: Rc<[usize]>,
+    /// Whether it earns credit.
+    pub credited: bool,
     pub quantity: BigDecimal,
     /// What the row says it comes to.
     pub billed: BigDecimal,
@@ -32,8 +34,8 @@ pub(crate) struct TierTotal {
     pub priced: BTreeMap<Exchange, BigDecimal>,
     /// What its rows say they come to; none where rows can belong to several tiers.
     pub billed: Option<BigDecimal>,
-    /// The prices that it was billed by.
-    pub used: BTreeSet<usize>,
+    /// The prices that it was billed by, with credit or without.
+    pub used: BTreeSet<(usize, bool)>,
     /// Whether the tier was certainly used: a row of nothing may lie on the bound of two.
     pub certain: bool,
 }
@@ -80,15 +82,15 @@ impl Totals<'_> {
         })
     }
 
-    fn add(&mut self, price: usize, quantity: &BigDecimal) -> &mut TierTotal {
-        let Price { tier, effective, stated, .. } = &self.prices[price];
-        let amount = quantity * self.prices[price].billed();
-        let (priced, [_, _, exchange @ ..]) = (quantity * effective, stated.clone());
+    fn add(&mut self, price: usize, credited: bool, quantity: &BigDecimal) -> &mut TierTotal {
+        let Price { tier, rate, stated, .. } = &self.prices[price];
+        let priced = quantity * self.prices[price].effective(credited);
+        let (amount, [_, _, exchange @ ..]) = (&priced * rate, stated.clone());
         let total = self.tier(*tier);
         total.quantity += quantity;
         total.exact += amount;
         *total.priced.entry(exchange).or_default() += priced;
-        total.used.insert(price);
+        total.used.insert((price, credited));
         total
     }
 
@@ -116,9 +118,9 @@ impl Totals<'_> {
                 };
                 // A row of nothing may lie on the bound of two tiers.
                 for at in &fitting[1..] {
-                    self.tier(self.prices[*at].tier).used.insert(*at);
+                    self.tier(self.prices[*at].tier).used.insert((*at, row.credited));
                 }
-                let total = self.add(*first, &row.quantity);
+                let total = self.add(*first, row.credited, &row.quantity);
                 total.certain |= fitting.len() == 1;
                 if let Some(billed) = &mut total.billed {
                     *billed += &row.billed;
@@ -142,6 +144,8 @@ impl Totals<'_> {
             let after = &counter + &used;
             let tiers: Vec<usize> =
                 (0..self.prices.len()).filter(|at| self.prices[*at].interval == interval).collect();
+            // What earns credit, of tiers that state the same.
+            let mut earning: BTreeMap<usize, BigDecimal> = BTreeMap::new();
             for at in &tiers {
                 let stated = &self.prices[*at].stated;
                 let alike: Vec<usize> =
@@ -172,7 +176,24 @@ impl Totals<'_> {
                     continue;
                 }
                 let billed: BigDecimal = mine.iter().map(|row| &row.billed).sum();
-                let total = self.add(*at, &quantity);
+                let has = |credited| mine.iter().any(|row| row.credited == credited);
+                let first = alike.first().copied().unwrap_or(*at);
+                let left = earning.entry(first).or_insert_with(|| {
+                    mine.iter().filter(|row| row.credited).map(|row| &row.quantity).sum()
+                });
+                let less = if alike.len() == 1 {
+                    left.clone()
+                } else {
+                    left.clone().min(quantity.clone())
+                };
+                *left -= &less;
+                if has(true) {
+                    self.add(*at, true, &less);
+                }
+                if has(false) {
+                    self.add(*at, false, &(&quantity - &less));
+                }
+                let total = self.tier(self.prices[*at].tier);
                 total.certain |= !quantity.is_zero();
                 // Where tiers state the same, nobody can see from a row in which it lies.
                 total.billed =
@@ -248,7 +269,7 @@ impl Totals<'_> {
                     *left -= &taken;
                 }
                 rest -= &taken;
-                let total = self.add(*price, &taken);
+                let total = self.add(*price, row.credited, &taken);
                 total.certain |= !taken.is_zero();
                 total.billed = None;
                 if is_last {
@@ -299,6 +320,7 @@ mod tests {
             effective: number(unit),
             rate: number("1"),
             adjustment: String::new(),
+            credited: None,
         };
         vec![price(0, "0", "1"), price(1, "100", "0.5")]
     }
@@ -317,6 +339,7 @@ mod tests {
             .map(|(at, (price, quantity))| UsageRow {
                 line: at as u64 + 2,
                 candidates: Rc::new([*price]),
+                credited: false,
                 quantity: number(quantity),
                 billed: number("0"),
             })

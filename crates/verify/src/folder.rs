@@ -113,6 +113,8 @@ pub(crate) struct CertifiedEdge {
     pub rounding_lines: u64,
     pub billing_decimals: u8,
     pub pricing_decimals: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earned_credit: Option<String>,
 }
 
 impl CertifiedEdge {
@@ -365,6 +367,11 @@ impl Folder {
                 let place = self.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
                 for name in ["invoice.json", "prices.csv", "subscriptions.csv"] {
                     expected.insert(format!("{place}/{name}"), Form::Fixed);
+                }
+                if edge.earned_credit.is_some() {
+                    for name in ["credits.csv", "credit-exceptions.csv"] {
+                        expected.insert(format!("{place}/{name}"), Form::Fixed);
+                    }
                 }
                 for name in ["reconciliation", "daily-rated-usage"] {
                     expected.insert(format!("{place}/{name}"), Form::Table);

@@ -6,6 +6,7 @@
 //! **Does not own** any repair: it says which file and line is not as it should be.
 
 mod adjustment;
+mod credits;
 mod daily;
 mod daily_columns;
 mod derivations;
@@ -150,6 +151,7 @@ fn check_revision(
     let mut expected = expected_prices(folder, revision, faults);
     let lists = derivations::Lists { edges: &edges, expected: &expected, before: &history.prices };
     derivations::check(folder, revision, &lists, faults);
+    credits::check(revision, &edges, faults);
     ledger::check(folder, revision, &edges, faults);
     let paths = paths::Paths::of(&edges);
     paths.check(folder, &edges, faults);

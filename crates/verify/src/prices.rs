@@ -37,6 +37,9 @@ const COLUMNS: &[&str] = &[
     "PriceAdjustmentDescription",
 ];
 
+/// Decimals of a price less a credit.
+const CREDITED_DECIMALS: u8 = 16;
+
 /// What a meter is called: the columns from its name to its publisher.
 pub(crate) type Product = [String; 10];
 
@@ -59,12 +62,20 @@ pub(crate) struct Price {
     pub effective: BigDecimal,
     pub rate: BigDecimal,
     pub adjustment: String,
+    /// What is stated, and the effective price, where credit is earned.
+    pub credited: Option<(Stated, BigDecimal)>,
 }
 
 impl Price {
-    /// What one unit costs in the billed currency.
-    pub fn billed(&self) -> BigDecimal {
-        &self.effective * &self.rate
+    /// What rows state that earn credit, or do not.
+    pub fn stated(&self, credited: bool) -> &Stated {
+        self.credited.as_ref().filter(|_| credited).map_or(&self.stated, |(stated, _)| stated)
+    }
+
+    /// What one unit costs where credit is earned, or is not.
+    pub fn effective(&self, credited: bool) -> &BigDecimal {
+        let less = self.credited.as_ref().filter(|_| credited);
+        less.map_or(&self.effective, |(_, effective)| effective)
     }
 }
 
@@ -190,6 +201,7 @@ impl Prices {
             effective,
             rate,
             adjustment: row.cell(21).to_owned(),
+            credited: None,
         });
         Ok(())
     }
@@ -222,6 +234,16 @@ impl Prices {
                     faults.add(&self.path, Some(price.line), reason);
                 }
             }
+        }
+    }
+
+    /// Adds what prices are less a credit: half even, 16 decimals.
+    pub fn credit(&mut self, factor: &BigDecimal) {
+        for price in self.meters.values_mut().flat_map(|meter| &mut meter.prices) {
+            let effective = number::half_even(&(&price.effective * factor), CREDITED_DECIMALS);
+            let mut stated = price.stated.clone();
+            stated[1] = number::trimmed(&effective);
+            price.credited = Some((stated, effective));
         }
     }
 

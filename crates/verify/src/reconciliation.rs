@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bigdecimal::{BigDecimal, Zero};
 use jiff::civil::Date;
 
+use crate::credits::Credits;
 use crate::daily::{Group, one_price};
 use crate::edge::Edge;
 use crate::fault::Faults;
@@ -108,7 +109,9 @@ impl Expected<'_> {
 pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
     let stated = edge.stated(group.meter, &group.total);
     let price = one_price(group.meter, &group.total);
-    let adjustment = price.map_or(AVERAGE, |price| price.adjustment.as_str());
+    let of_rule = price.map_or(AVERAGE, |(price, _)| price.adjustment.as_str());
+    let earns = group.total.used.iter().any(|(_, credited)| *credited);
+    let credit = edge.credits.as_ref().filter(|_| earns).map(Credits::description);
     Expected {
         subscription: group.subscription,
         meter: group.meter,
@@ -116,10 +119,19 @@ pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
         charge_type: "new",
         quantity: group.total.quantity.clone(),
         money: edge.rounded(&group.total),
-        adjustment: adjustment.to_owned(),
+        adjustment: listed(of_rule, credit),
         stated,
         changes: false,
         certain: group.total.certain,
+    }
+}
+
+/// A list of texts with one more.
+fn listed(list: &str, more: Option<String>) -> String {
+    match (list.strip_suffix(']'), more) {
+        (_, None) => list.to_owned(),
+        (Some(before), Some(more)) => format!("{before},\"{more}\"]"),
+        (None, Some(more)) => format!("[\"{more}\"]"),
     }
 }
 

@@ -105,7 +105,8 @@ impl Explainer<'_> {
     ) -> Result<Units<'s>> {
         let mut parts = self.parts(found, schedule, batches, lines)?;
         // Tiers fill in the order of the prices, and within a price in that of the records.
-        parts.sort_by_key(|part| part.interval);
+        let stretches: Vec<usize> = schedule.before_credit().map(|(first, _)| first).collect();
+        parts.sort_by_key(|part| stretches.partition_point(|first| *first <= part.interval));
         let mut before = Quantity::ZERO;
         let mut usage: Vec<UsedUnits> = Vec::new();
         let mut prices: Vec<((usize, bool), Quantity)> = Vec::new();

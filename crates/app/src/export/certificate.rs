@@ -7,7 +7,7 @@ use documents::certificate::{
     Certificate, CertifiedEdge, CertifiedFile, CertifiedReceived, CertifiedRevision, FORMAT,
     SellerRatedEdge, UncorrectedEdge,
 };
-use kernel::{Error, OrganisationId, Result};
+use kernel::{Error, OrganisationId, Percent, Result};
 use rating::RateBook;
 use sha2::{Digest, Sha256};
 use store::CloseRow;
@@ -25,6 +25,8 @@ pub(super) struct Written<'a> {
     pub naming: &'a Naming<'a>,
     pub with_derivations: bool,
     pub wanted: &'a [WantedEdge<'a>],
+    /// The credit that is earned on each wanted edge.
+    pub earned: Vec<Option<Percent>>,
     pub rounding_lines: &'a [u64],
     /// Of each wanted edge.
     pub decimals: Vec<Decimal>,
@@ -66,8 +68,10 @@ impl Written<'_> {
 
     fn edges(&self) -> Vec<CertifiedEdge> {
         let edges = self.wanted.iter().zip(self.rounding_lines).zip(&self.decimals);
+        let edges = edges.zip(&self.earned);
         edges
-            .map(|((edge, rounding_lines), decimals)| CertifiedEdge {
+            .map(|(((edge, rounding_lines), decimals), earned)| CertifiedEdge {
+                earned_credit: earned.as_ref().map(ToString::to_string),
                 seller: edge.seller.to_owned(),
                 buyer: edge.buyer.to_owned(),
                 invoice: edge.invoice.number.clone(),

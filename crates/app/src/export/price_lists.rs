@@ -60,6 +60,9 @@ const SUBSCRIPTIONS: [&str; 11] = [
     "TaxRate",
 ];
 
+/// The columns of `credits.csv`. Days, the second exclusive; the scope is empty for everything.
+const CREDITS: [&str; 4] = ["SubscriptionId", "Scope", "EarnedFrom", "EarnedUntil"];
+
 /// The columns of `derivations.csv`.
 const DERIVATIONS: [&str; 21] = [
     "Buyer",
@@ -108,6 +111,10 @@ struct EdgeLists {
     /// The first one is list 1.
     nodes: Vec<NodeIndex>,
     subscriptions: BTreeMap<SubscriptionIndex, NodeIndex>,
+    /// The prices less credit of those that earn some.
+    credited: BTreeMap<SubscriptionIndex, NodeIndex>,
+    /// What earns credit.
+    charged: BTreeSet<(NodeIndex, MeterIndex)>,
     /// What was used, and a subscription that used it.
     used: BTreeMap<(NodeIndex, MeterIndex), SubscriptionIndex>,
     /// By which edge the seller itself bought, and at which of its prices: not always those that
@@ -145,9 +152,13 @@ impl<'a> PriceLists<'a> {
         for (subscription, meter) in runs {
             let (path, nodes) = (book.path(subscription), book.nodes(subscription));
             for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
+                let lists = edges.entry(*edge).or_default();
+                if book.earned(*node).is_some() {
+                    lists.credited.insert(subscription, *node);
+                    lists.charged.insert((*node, meter));
+                }
                 // Price lists are the same with and without credit.
                 let node = &book.without_credit(*node);
-                let lists = edges.entry(*edge).or_default();
                 lists.subscriptions.insert(subscription, *node);
                 lists.used.entry((*node, meter)).or_insert(subscription);
                 if let Some((above, paid)) = at.checked_sub(1).zip(book.bought_at(*node)) {
@@ -169,7 +180,7 @@ impl<'a> PriceLists<'a> {
     /// How long effective prices are.
     pub fn digits(&self) -> PriceDigits {
         let mut digits = PriceDigits::default();
-        let pairs = self.edges.values().flat_map(|lists| lists.used.keys());
+        let pairs = self.edges.values().flat_map(|l| l.used.keys().chain(&l.charged));
         for (node, meter) in pairs.collect::<BTreeSet<_>>() {
             for (.., price) in self.priced(*node, *meter) {
                 for tier in &price.tiers {
@@ -187,9 +198,12 @@ impl<'a> PriceLists<'a> {
     fn priced(&self, node: NodeIndex, meter: MeterIndex) -> Vec<(i64, i64, Price)> {
         let schedule = self.book.schedule(node, meter);
         let priced = |interval: &Interval| {
-            interval.price.clone().ok().map(|price| (interval.from, interval.until, price))
+            let credited = interval.credited.as_ref().map(|credited| credited.price.clone());
+            let prices = interval.price.clone().ok().into_iter().chain(credited);
+            let (from, until) = (interval.from, interval.until);
+            prices.map(move |price| (from, until, price)).collect::<Vec<_>>()
         };
-        schedule.intervals.iter().filter_map(priced).collect()
+        schedule.intervals.iter().flat_map(priced).collect()
     }
 
     /// The edges here whose seller rates them.
@@ -241,8 +255,8 @@ impl<'a> PriceLists<'a> {
         prices.finish()
     }
 
-    /// Writes what the buyer of an edge may know.
-    pub fn write(&self, edge: &WantedEdge<'_>) -> Result<()> {
+    /// Writes what the buyer of an edge may know; says which credit is earned on it.
+    pub fn write(&self, edge: &WantedEdge<'_>) -> Result<Option<Percent>> {
         self.write_prices(edge.edge, &edge.folder)?;
         let empty = EdgeLists::default();
         let lists = self.edges.get(&edge.edge).unwrap_or(&empty);
@@ -265,7 +279,37 @@ impl<'a> PriceLists<'a> {
                 &tax.rate.to_string(),
             ])?;
         }
-        table.finish()
+        table.finish()?;
+        self.write_credits(lists, &edge.folder)
+    }
+
+    /// Writes where and when credit is earned, and on which of the used meters not.
+    fn write_credits(&self, lists: &EdgeLists, folder: &Path) -> Result<Option<Percent>> {
+        let earned = |node| self.book.earned(node);
+        let Some((percent, _)) = lists.credited.values().find_map(|node| earned(*node)) else {
+            return Ok(None);
+        };
+        let zone = &self.known.programme.zone;
+        let day = |micros: i64| zone.day_of(micros_instant(micros)).to_string();
+        let mut table = Table::create(&folder.join("credits.csv"), &CREDITS)?;
+        for (subscription, node) in &lists.credited {
+            let id = self.book.subscription_id(*subscription).to_string();
+            let scopes = earned(*node).map_or(&[][..], |(_, scopes)| scopes);
+            for (scope, parts) in scopes {
+                for (from, until) in parts {
+                    table.row(&[&id, scope.as_str(), &day(*from), &day(*until)])?;
+                }
+            }
+        }
+        table.finish()?;
+        let mut table = Table::create(&folder.join("credit-exceptions.csv"), &["MeterId"])?;
+        let pairs = lists.charged.iter();
+        let excepted = pairs.filter(|(node, meter)| self.book.earns_nothing(*node, *meter));
+        for meter in excepted.map(|(_, meter)| *meter).collect::<BTreeSet<_>>() {
+            table.row(&[self.book.meters()[meter.get()].as_str()])?;
+        }
+        table.finish()?;
+        Ok(Some(percent))
     }
 
     /// Writes how each seller made its prices: one file a seller, in its own folder.

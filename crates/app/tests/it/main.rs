@@ -5,6 +5,7 @@ mod accountant;
 mod adjusted;
 mod bad_input;
 mod determinism;
+mod earned_credit;
 mod imports;
 mod partner_center;
 mod real_prices;

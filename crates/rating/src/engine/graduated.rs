@@ -11,7 +11,7 @@ use super::flat::extent;
 use super::{Output, RunKey, Total, overflow};
 use crate::group::{ExactAmount, Mixed, Pricing, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
-use crate::schedule::{Charge, Gap, Price, PricedTier, Schedule};
+use crate::schedule::{Charge, Gap, Interval, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
 
 /// A part of a record that lies in one tier of one price, on one edge.
@@ -388,7 +388,8 @@ struct NoPrice<'a> {
 }
 
 /// Cuts the rows by the prices of one edge: by time first, and within a price by tier. The units
-/// fill the tiers in the order of service time.
+/// fill the tiers in the order of service time; where only credit changes they fill them as if it
+/// did not.
 fn cut<'a>(
     schedule: &'a Schedule,
     rows: &[Stretch],
@@ -396,37 +397,54 @@ fn cut<'a>(
     slices: &mut Vec<Slice>,
 ) -> Result<(), NoPrice<'a>> {
     let mut counter = 0;
-    for (at, interval) in schedule.intervals.iter().enumerate() {
-        let earns = interval.credited.as_ref().map(|_| {
-            resources.iter().map(|resource| interval.is_credited(resource)).collect::<Vec<_>>()
-        });
-        for (row_at, row) in rows.iter().enumerate() {
-            if !row.meets(interval.from, interval.until) {
-                continue;
-            }
-            let quantity = row.used_until(interval.until) - row.used_until(interval.from);
-            // Nothing was used in this part. Where nothing was used in any, the first one stands
-            // for the record, so that every record has a line.
-            if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(schedule, row)) {
-                continue;
-            }
-            let price = match &interval.price {
-                Ok(price) => price,
-                Err(reason) => return Err(NoPrice { reason, quantity }),
-            };
-            let credited = earns.as_ref().is_some_and(|earns| earns[row.resource as usize]);
-            slice_by_tier(&price.tiers, counter, quantity, |tier, quantity| {
-                slices.push(Slice {
-                    row: row_at as u32,
-                    place: Place { tier: tier as u32, interval: at as u32, credited },
-                    quantity,
-                    start: row.start.max(interval.from),
+    for (first, stretch) in schedule.before_credit() {
+        let earning = earning(stretch, resources);
+        let Some((from, until)) = bounds(stretch) else { continue };
+        for (row_at, row) in rows.iter().enumerate().filter(|(_, row)| row.meets(from, until)) {
+            for (at, interval) in (first..).zip(stretch) {
+                if !row.meets(interval.from, interval.until) {
+                    continue;
+                }
+                let quantity = row.used_until(interval.until) - row.used_until(interval.from);
+                // Nothing was used in this part. Where nothing was used in any, the first one
+                // stands for the record, so that every record has a line.
+                if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(schedule, row))
+                {
+                    continue;
+                }
+                let price = match &interval.price {
+                    Ok(price) => price,
+                    Err(reason) => return Err(NoPrice { reason, quantity }),
+                };
+                let credited = earning[at - first].as_ref();
+                let credited = credited.is_some_and(|earning| earning[row.resource as usize]);
+                slice_by_tier(&price.tiers, counter, quantity, |tier, quantity| {
+                    slices.push(Slice {
+                        row: row_at as u32,
+                        place: Place { tier: tier as u32, interval: at as u32, credited },
+                        quantity,
+                        start: row.start.max(interval.from),
+                    });
                 });
-            });
-            counter += quantity;
+                counter += quantity;
+            }
         }
     }
     Ok(())
+}
+
+/// When a stretch begins and ends.
+fn bounds(stretch: &[Interval]) -> Option<(i64, i64)> {
+    Some((stretch.first()?.from, stretch.last()?.until))
+}
+
+/// Which resources earn credit that others do not, by interval; none where all are alike.
+fn earning(stretch: &[Interval], resources: &[String]) -> Vec<Option<Vec<bool>>> {
+    let of = |interval: &Interval| {
+        interval.credited.as_ref()?;
+        Some(resources.iter().map(|resource| interval.is_credited(resource)).collect())
+    };
+    stretch.iter().map(of).collect()
 }
 
 /// Whether no interval before this one has a part of a record.
