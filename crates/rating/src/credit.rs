@@ -161,7 +161,7 @@ pub(crate) fn excluded(
 }
 
 /// The same stretches, put in order and joined where they touch.
-fn joined(parts: &mut Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+fn joined(parts: &mut [(i64, i64)]) -> Vec<(i64, i64)> {
     parts.sort_unstable();
     let mut joined: Vec<(i64, i64)> = Vec::with_capacity(parts.len());
     for (from, until) in parts.iter().copied() {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn stretches_that_touch_are_joined() {
-        let mut parts = vec![(5, 7), (1, 3), (3, 4), (6, 9)];
+        let mut parts = [(5, 7), (1, 3), (3, 4), (6, 9)];
         assert_eq!(joined(&mut parts), [(1, 4), (5, 9)]);
     }
 }

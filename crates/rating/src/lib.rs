@@ -14,6 +14,7 @@
 mod book;
 mod cache;
 mod credit;
+mod derivation;
 mod engine;
 mod flat_price;
 mod group;

@@ -342,7 +342,7 @@ impl Run<'_> {
         let quantity = decimal(row, QUANTITY)?;
         self.used.add(row, &quantity);
         let date = row.cell(USAGE_DATE);
-        let day = self.day(date, days)?;
+        let day = day_of(date, days)?;
         let of = (self.subscription, self.meter.meter.as_str());
         let credited = self.credits.is_some_and(|credits| credits.is_earned(of, row, day));
         let stated: Said = (STATED.map(|at| row.cell(at).to_owned()), credited);
@@ -416,16 +416,6 @@ impl Run<'_> {
             ));
         }
         Ok(found)
-    }
-
-    /// The day of a row, which is one of the month.
-    fn day(&self, date: &str, days: Option<(Date, Date)>) -> Result<Date, String> {
-        let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
-        let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
-        if days.is_some_and(|(first, last)| day < first || last < day) {
-            return Err(format!("UsageDate {day} is not in the month"));
-        }
-        Ok(day)
     }
 
     /// A row says of its credit what is known of it.
@@ -576,6 +566,16 @@ pub(crate) fn stated_of(
 fn said_of(meter: &MeterPrices, total: &TierTotal, amount: &BigDecimal, currency: &str) -> Said {
     let credited = one_price(meter, total).is_some_and(|(_, credited)| credited);
     (stated_of(meter, total, amount, currency), credited)
+}
+
+/// The day of a row, which is one of the month.
+fn day_of(date: &str, days: Option<(Date, Date)>) -> Result<Date, String> {
+    let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
+    let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
+    if days.is_some_and(|(first, last)| day < first || last < day) {
+        return Err(format!("UsageDate {day} is not in the month"));
+    }
+    Ok(day)
 }
 
 fn decimal(row: &Row, at: usize) -> Result<BigDecimal, String> {

@@ -187,8 +187,6 @@ impl Prices {
         if !in_order {
             return Err("its tier does not follow the one before".into());
         }
-        let day = |instant: Timestamp| instant.to_zoned(zone.clone()).date();
-        let last_instant = Timestamp::from_microsecond(until.as_microsecond() - 1).unwrap_or(until);
         meter.prices.push(Price {
             line: row.line,
             interval,
@@ -196,7 +194,7 @@ impl Prices {
             tier_from,
             from,
             until,
-            days: (day(from), day(last_instant)),
+            days: days(from, until, zone),
             stated,
             effective,
             rate,
@@ -251,6 +249,13 @@ impl Prices {
     pub fn of(&self, list: &str, meter: &str) -> Option<&MeterPrices> {
         self.meters.get(&(list.to_owned(), meter.to_owned()))
     }
+}
+
+/// The first and the last day of a stretch of time.
+fn days(from: Timestamp, until: Timestamp, zone: &TimeZone) -> (Date, Date) {
+    let day = |instant: Timestamp| instant.to_zoned(zone.clone()).date();
+    let last = Timestamp::from_microsecond(until.as_microsecond() - 1).unwrap_or(until);
+    (day(from), day(last))
 }
 
 fn check_rate(stated: &Stated, rate: &BigDecimal, currency: &str) -> Result<(), String> {

@@ -482,7 +482,7 @@ fn late_access_and_late_usage_come_to_what_perfect_knowledge_bills() {
             mine.map(|invoice| invoice.row.net.minor()).sum()
         };
         let perfect = world(&all, &of(true));
-        let late = usage(&of(false)).replace("\n", "\nlate-").replace("\nlate-\n", "\n");
+        let late = usage(&of(false)).replace('\n', "\nlate-").replace("\nlate-\n", "\n");
         let late = late.trim_end_matches("late-").to_owned();
         perfect.usage("late.csv", &late).unwrap();
         perfect.close("2026-01", 1).unwrap();

@@ -105,7 +105,9 @@ fn read_only(
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     for index in 0..partitioning.len() {
-        for columns in [Columns::Totals, Columns::Times, Columns::Details, Columns::All] {
+        for columns in
+            [Columns::Totals, Columns::Times, Columns::Resources, Columns::Details, Columns::All]
+        {
             let partition = partitioning.partition(index);
             let reader = UsageReader { folder, segments, partition, columns, only };
             let mut read = Vec::new();
@@ -136,7 +138,7 @@ fn read_only(
             match columns {
                 Columns::Totals | Columns::Starts => {}
                 Columns::Times => rows.extend(read),
-                Columns::Details | Columns::All => {
+                Columns::Resources | Columns::Details | Columns::All => {
                     assert!(rows.ends_with(&read), "more columns, same rows");
                 }
             }
