@@ -13,4 +13,5 @@ mod received;
 mod rehearsed;
 mod restated;
 mod taxed;
+mod transition_days;
 mod year;

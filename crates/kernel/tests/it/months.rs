@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use jiff::ToSpan;
 use jiff::civil::date;
 use kernel::{Month, Zone};
 
@@ -53,4 +54,31 @@ fn months_are_written_one_way() {
     assert_eq!("2026-02".parse::<Month>().unwrap().last_day(), date(2026, 2, 28));
     assert_eq!("2024-02".parse::<Month>().unwrap().last_day(), date(2024, 2, 29));
     assert!("Mars/Olympus".parse::<Zone>().is_err());
+}
+
+/// In every zone of the database a day begins at the first instant that lies on it, whatever the
+/// clocks do, and a month begins with its first day.
+// req: H1
+#[test]
+fn a_day_begins_at_its_first_instant_in_every_zone() {
+    let mut zones = 0;
+    for name in jiff::tz::db().available() {
+        let Ok(zone) = name.as_str().parse::<Zone>() else { continue };
+        zones += 1;
+        let mut day = date(2010, 1, 1);
+        let mut month = Month::of(day);
+        while day < date(2030, 1, 1) {
+            let start = zone.start_of(day);
+            let before = zone.day_of(start.checked_sub(1.microsecond()).unwrap());
+            assert!(before < day, "{name} {day} begins before {start}");
+            assert!(zone.day_of(start) >= day, "{name} {day} does not begin at {start}");
+            if Month::of(day) != month {
+                assert_eq!(month.in_zone(&zone).end(), start, "{name} {month}");
+                month = Month::of(day);
+                assert_eq!(month.in_zone(&zone).start(), start, "{name} {month}");
+            }
+            day = day.tomorrow().unwrap();
+        }
+    }
+    assert!(zones > 400, "{zones} zones");
 }
