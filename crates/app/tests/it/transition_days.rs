@@ -1,5 +1,7 @@
 //! Months with days of 23, 25 and other odd numbers of hours, in every zone that has one.
 
+use std::fmt::Write;
+
 use documents::Format;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -44,14 +46,14 @@ fn check(zone: &str, day: Date) {
     let (mut cheap, mut dear) = (0, 0);
     while at < end {
         let until = at.checked_add(15.minutes()).unwrap();
-        text += &format!("{number},{PLAN},vm,{at},{until},1,1 Hour\n");
+        writeln!(text, "{number},{PLAN},vm,{at},{until},1,1 Hour").unwrap();
         if at >= start {
             *(if at < turn { &mut cheap } else { &mut dear }) += 1;
         }
         (at, number) = (until, number + 1);
     }
     let after = beginning(&tz, day.tomorrow().unwrap()).min(end);
-    text += &format!("whole,{PLAN},vm,{turn},{after},100,1 Hour\n");
+    writeln!(text, "whole,{PLAN},vm,{turn},{after},100,1 Hour").unwrap();
     dear += 100;
 
     let world = World::at(&format!("{next}T12:00:00Z")).unwrap();
