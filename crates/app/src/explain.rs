@@ -305,8 +305,9 @@ impl Explainer<'_> {
         if sum != exact {
             return Err(Error::internal(format!("the parts come to {sum}, the line to {exact}")));
         }
-        let inside = rounded_sums(&prices, edge.rounding, edge.currency)?;
-        Ok(ExplainedSide { usage, prices, exact, rounding: edge.rounding, inside, amount })
+        let rounding = self.book.rounding(group.subscription, found.edge);
+        let inside = rounded_sums(&prices, rounding, edge.currency)?;
+        Ok(ExplainedSide { usage, prices, exact, rounding, inside, amount })
     }
 }
 

@@ -8,6 +8,7 @@ mod adjustments;
 mod certificate;
 pub(crate) mod daily;
 mod ledger;
+mod legacy;
 pub(crate) mod price_lists;
 mod received;
 
@@ -196,12 +197,13 @@ fn export_close(
     let (close, postings) = (&frozen.close, &frozen.postings);
     let beyond = &BTreeSet::new();
     let received = Some(received);
-    let files = RevisionFiles { close, postings, received, lists, place, beyond };
+    let files = RevisionFiles { frozen, close, postings, received, lists, place, beyond };
     files.write(wanted, options, &rounding, vec![decimals; wanted.len()])
 }
 
 /// What a close and an adjustment have in common.
 struct RevisionFiles<'a> {
+    frozen: &'a Frozen,
     close: &'a CloseRow,
     postings: &'a [LedgerRow],
     /// The received invoices, which are posted with the close.
@@ -213,6 +215,12 @@ struct RevisionFiles<'a> {
 }
 
 impl RevisionFiles<'_> {
+    fn write_legacy(&self, edge: &WantedEdge<'_>, format: Format) -> Result<Option<u64>> {
+        let place = place(self.frozen.close.month, self.close.revision);
+        let file = format!("{place}/{}/{}/reconciliation.parquet", edge.seller, edge.buyer);
+        legacy::write(&self.lists, edge, &self.frozen.document(&file)?, format)
+    }
+
     /// Writes price lists, derivations and ledgers.
     fn write(
         &self,
@@ -223,6 +231,8 @@ impl RevisionFiles<'_> {
     ) -> Result<WrittenRevision> {
         let earned = wanted.iter().map(|edge| self.lists.write(edge));
         let earned = earned.collect::<Result<Vec<_>>>()?;
+        let legacy = wanted.iter().map(|edge| self.write_legacy(edge, options.format));
+        let legacy = legacy.collect::<Result<Vec<_>>>()?;
         // What a seller calculates with is nobody else's business.
         let with_derivations = options.buyer.is_none();
         if with_derivations {
@@ -268,6 +278,7 @@ impl RevisionFiles<'_> {
             with_derivations,
             wanted,
             earned,
+            legacy,
             rounding_lines: rounding,
             decimals,
             books: &books,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use documents::reconciliation::SubscriptionRows;
 use documents::{Party, Product};
-use domain::{Organisation, Subscription};
+use domain::{OfferFamily, Organisation, Subscription};
 use kernel::{OrganisationId, instant_micros};
 use rating::{EdgeIndex, MeterIndex, RateBook, SubscriptionIndex};
 
@@ -97,6 +97,13 @@ impl<'k> Naming<'k> {
             start,
             end: end.map(|end| instant_micros(zone.start_of(end))),
         }
+    }
+
+    /// The family of a subscription's offer.
+    pub fn family(&self, subscription: SubscriptionIndex) -> OfferFamily {
+        let offer = self.subscription(subscription).map(|sold| &sold.offer);
+        let offer = offer.and_then(|offer| self.known.programme.offers.get(offer));
+        offer.map_or(OfferFamily::Plan, |offer| offer.family)
     }
 
     pub fn product(&self, subscription: SubscriptionIndex, meter: MeterIndex) -> Product<'_> {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The format of [`Certificate`].
-pub const FORMAT: &str = "skyhandel-certificate-2";
+pub const FORMAT: &str = "skyhandel-certificate-3";
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,9 @@ pub struct CertifiedEdge {
     pub billing_decimals: u8,
     /// The most decimals of an amount in the pricing currency in the daily file.
     pub pricing_decimals: u8,
+    /// Rows of `legacy-usage.*`, where some lines are of legacy offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_lines: Option<u64>,
     /// The partner earned credit, in percent, where some is earned: `credits.csv` says where and
     /// when, `credit-exceptions.csv` on which meters not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,9 @@ pub const CHARGE_ADJUSTMENT: &str = "adjustment";
 /// has no such row, and its daily file does not add up to its invoice.
 pub const CHARGE_ROUNDING: &str = "roundingAdjustment";
 
+/// The charge types of invoice lines after a close.
+pub const CHARGES: [&str; 3] = [CHARGE_NEW, CHARGE_REVERSAL, CHARGE_ADJUSTMENT];
+
 columns!(
     PartnerId,
     PartnerName,

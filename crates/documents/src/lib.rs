@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod daily;
 mod difference;
 pub mod invoice;
+pub mod legacy;
 pub mod received;
 pub mod reconciliation;
 mod sink;

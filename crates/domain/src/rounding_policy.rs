@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kernel::{Amount, Currency, Money, Quantity, Result, Rounding, UnitPrice};
 
-use crate::AppliedRate;
+use crate::{AppliedRate, OfferFamily};
 
 /// Decimals of an effective unit price that is derived from what a line comes to.
 pub const EFFECTIVE_PRICE_DECIMALS: u8 = 15;
@@ -53,6 +53,15 @@ impl RoundingPolicy {
             Self::PartnerCenter => Rounding::Down,
             Self::PartnerCenterNearest => Rounding::HalfUp,
         }
+    }
+
+    /// The policy for offers of a family: Partner Center rounds its legacy offers once, half up.
+    #[must_use]
+    pub fn of_family(self, family: OfferFamily) -> Self {
+        if family == OfferFamily::Legacy && self.rounds_inside() {
+            return Self::Once(Rounding::HalfUp);
+        }
+        self
     }
 
     /// Whether amounts are rounded before they are exchanged, too.

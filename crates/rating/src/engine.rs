@@ -312,7 +312,7 @@ impl Path {
                 node: *node,
                 edge: *edge,
                 sold_on: sold_on.filter(|next| book.is_beside(*next) == book.is_beside(*edge)),
-                rounding: terms.rounding,
+                rounding: book.rounding(subscription, *edge),
                 currency: terms.currency,
             }
         }));

@@ -57,7 +57,7 @@ from = 2010-01-01
 [[offer]]
 key = "usage"
 name = "Usage"
-family = "legacy"
+family = "plan"
 price_sheet = "list"
 
 [[price_book]]

@@ -261,7 +261,7 @@ fn lines<'a>(
             return Vec::new();
         }
         // What is rounded before it is exchanged cannot be told from a difference of quantities.
-        if !edge.rounds_inside() {
+        if !edge.rounds_inside(group.subscription) {
             let (quantity, money) = (&now.quantity - &then.quantity, &now.money - &then.money);
             return vec![line("adjustment", quantity, money, now, true)];
         }

@@ -460,7 +460,7 @@ impl Run<'_> {
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
             let stated = said_of(self.meter, total, &billed, &edge.certified.currency);
-            *off.entry(stated).or_default() += edge.rounded(total) - billed;
+            *off.entry(stated).or_default() += edge.rounded(self.subscription, total) - billed;
         }
         for (_, stated, amount) in &self.rounding {
             *off.entry(stated.clone()).or_default() -= amount;
@@ -487,7 +487,8 @@ impl Run<'_> {
             // Rows that can belong to several tiers: all of them together.
             let billed: BigDecimal = self.rows.iter().map(|row| &row.billed).sum();
             let rounding: BigDecimal = self.rounding.iter().map(|(.., amount)| amount).sum();
-            let due: BigDecimal = totals.iter().map(|total| edge.rounded(total)).sum();
+            let due: BigDecimal =
+                totals.iter().map(|total| edge.rounded(self.subscription, total)).sum();
             if billed + &rounding != due {
                 let line = self.rounding.first().map_or(self.first_line, |(line, ..)| *line);
                 wrong.push((line, "the rows do not add up to the invoice lines".to_owned()));
@@ -500,7 +501,7 @@ impl Run<'_> {
         let mut left: Vec<_> = self.rounding.iter().collect();
         for total in totals {
             let billed = total.billed.clone().unwrap_or_default();
-            let residue = edge.rounded(total) - &billed;
+            let residue = edge.rounded(self.subscription, total) - &billed;
             if residue.is_zero() {
                 continue;
             }

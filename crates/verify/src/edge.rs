@@ -93,9 +93,18 @@ impl<'f> Edge<'f> {
         self.invoice.invoice.buyer.tenant_id == customer
     }
 
-    /// Whether the agreement rounds before the exchange, too.
-    pub fn rounds_inside(&self) -> bool {
-        inside(&self.certified.rounding).is_some()
+    /// Whether what a subscription comes to is rounded before the exchange, too.
+    pub fn rounds_inside(&self, subscription: &str) -> bool {
+        inside(self.policy(subscription)).is_some()
+    }
+
+    /// How what a subscription comes to is rounded: of legacy offers once, half up, where the
+    /// agreement rounds as Partner Center does.
+    fn policy(&self, subscription: &str) -> &str {
+        let policy = self.certified.rounding.as_str();
+        let sold = self.subscriptions.by_id.get(subscription);
+        let is_legacy = sold.is_some_and(|sold| sold.is_legacy);
+        if is_legacy && inside(policy).is_some() { "half-up" } else { policy }
     }
 
     /// Whether the agreement rounds in a way that is known here.
@@ -105,8 +114,8 @@ impl<'f> Edge<'f> {
     }
 
     /// What a tier comes to as the agreement rounds it.
-    pub fn rounded(&self, total: &TierTotal) -> BigDecimal {
-        let policy = self.certified.rounding.as_str();
+    pub fn rounded(&self, subscription: &str, total: &TierTotal) -> BigDecimal {
+        let policy = self.policy(subscription);
         let Some(mode) = inside(policy) else {
             let rounded = number::rounded(&total.exact, self.decimals, policy);
             return rounded.unwrap_or_else(|| total.exact.clone());
@@ -121,9 +130,9 @@ impl<'f> Edge<'f> {
 
     /// How the line of a tier states its price. Where the agreement derives the effective unit price
     /// from what the line comes to before the exchange, it is rounded away from zero.
-    pub fn stated(&self, meter: &MeterPrices, total: &TierTotal) -> Stated {
+    pub fn stated(&self, subscription: &str, meter: &MeterPrices, total: &TierTotal) -> Stated {
         let stated = stated_of(meter, total, &total.exact, &self.certified.currency);
-        if self.certified.rounding != DERIVES_PRICE {
+        if self.policy(subscription) != DERIVES_PRICE {
             return stated;
         }
         let per_unit = |amount: &BigDecimal| {
@@ -134,7 +143,7 @@ impl<'f> Edge<'f> {
         let (Some(([currency, rate, day], exact)), None) = (sums.next(), sums.next()) else {
             let [unit_price, _, exchange @ ..] = stated;
             let [currency, rate, day] = exchange;
-            return [unit_price, per_unit(&self.rounded(total)), currency, rate, day];
+            return [unit_price, per_unit(&self.rounded(subscription, total)), currency, rate, day];
         };
         let mut unit_prices = total.used.iter().map(|(at, _)| &meter.prices[*at].stated[0]);
         let first = unit_prices.next().cloned().unwrap_or_default();

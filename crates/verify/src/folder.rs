@@ -13,7 +13,7 @@ use crate::fault::Faults;
 /// The name of the certificate's file.
 const CERTIFICATE: &str = "certificate.json";
 /// The format that is understood.
-const FORMAT: &str = "skyhandel-certificate-2";
+const FORMAT: &str = "skyhandel-certificate-3";
 /// The largest JSON document that is read, in bytes.
 const JSON_MAX: u64 = 256 << 20;
 
@@ -113,6 +113,8 @@ pub(crate) struct CertifiedEdge {
     pub rounding_lines: u64,
     pub billing_decimals: u8,
     pub pricing_decimals: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_lines: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earned_credit: Option<String>,
 }
@@ -367,6 +369,9 @@ impl Folder {
                 let place = self.path(revision, &format!("{}/{}", edge.seller, edge.buyer));
                 for name in ["invoice.json", "prices.csv", "subscriptions.csv"] {
                     expected.insert(format!("{place}/{name}"), Form::Fixed);
+                }
+                if edge.legacy_lines.is_some() {
+                    expected.insert(format!("{place}/legacy-usage"), Form::Table);
                 }
                 if edge.earned_credit.is_some() {
                     for name in ["credits.csv", "credit-exceptions.csv"] {

@@ -16,6 +16,7 @@ mod fill;
 mod folder;
 mod invoice;
 mod ledger;
+mod legacy;
 mod number;
 mod paths;
 mod prices;

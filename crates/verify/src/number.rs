@@ -74,6 +74,14 @@ pub(crate) fn quotient_up(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Optio
     Some(BigDecimal::new(if up { floor + 1 } else { floor }, i64::from(decimals)))
 }
 
+/// The quotient to so many decimals, towards zero; none where nothing can be divided.
+pub(crate) fn quotient_down(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<BigDecimal> {
+    let (floor, rest, _) = divided(a, b, decimals)?;
+    let zero = BigInt::from(0);
+    let up = rest != zero && floor < zero;
+    Some(BigDecimal::new(if up { floor + 1 } else { floor }, i64::from(decimals)))
+}
+
 /// The quotient in units of the last decimal, rounded down towards minus infinity; what is left,
 /// not negative; and by what that was divided.
 fn divided(a: &BigDecimal, b: &BigDecimal, decimals: u8) -> Option<(BigInt, BigInt, BigInt)> {

@@ -11,6 +11,7 @@ use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::invoice::derived_id;
+use crate::legacy::{LegacyFile, Said};
 use crate::number;
 use crate::paths::Paths;
 use crate::prices::{MeterPrices, Stated};
@@ -68,6 +69,8 @@ pub(crate) const COLUMNS: &[&str] = &[
 
 const RESELLER: usize = 7;
 const SUBTOTAL: usize = 18;
+const START: usize = 27;
+const END: usize = 28;
 const REFERENCE: usize = 43;
 const AVERAGE: &str = "[\"average of the month's prices\"]";
 
@@ -107,7 +110,7 @@ impl Expected<'_> {
 
 /// The line of a group that is billed for the first time.
 pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
-    let stated = edge.stated(group.meter, &group.total);
+    let stated = edge.stated(group.subscription, group.meter, &group.total);
     let price = one_price(group.meter, &group.total);
     let of_rule = price.map_or(AVERAGE, |(price, _)| price.adjustment.as_str());
     let earns = group.total.used.iter().any(|(_, credited)| *credited);
@@ -118,7 +121,7 @@ pub(crate) fn of_group<'a>(edge: &Edge<'_>, group: &Group<'a>) -> Expected<'a> {
         tier: group.total.tier,
         charge_type: "new",
         quantity: group.total.quantity.clone(),
-        money: edge.rounded(&group.total),
+        money: edge.rounded(group.subscription, &group.total),
         adjustment: listed(of_rule, credit),
         stated,
         changes: false,
@@ -145,13 +148,16 @@ pub(crate) fn check(
 ) -> Bill {
     let mut bill = Bill::default();
     let Some(path) = folder.table(&edge.place, "reconciliation") else { return bill };
-    let mut check = Check { edge, folder, paths, resellers, path: &path, taxes: Taxes::default() };
+    let taxes = Taxes::default();
+    let legacy = LegacyFile::open(edge, folder, faults);
+    let mut check = Check { edge, folder, paths, resellers, path: &path, taxes, legacy };
     let mut expected: HashMap<String, Expected<'_>> =
         lines.into_iter().map(|line| (check.reference(&line), line)).collect();
     if let Err((line, reason)) = check.rows(&mut expected, &mut bill, faults) {
         faults.add(&path, Some(line), reason);
     }
     check.taxes.check(edge, &bill.net, faults);
+    check.legacy.end(folder, faults);
     let mut missing: Vec<&Expected<'_>> = expected.values().filter(|line| line.certain).collect();
     missing.sort_by_key(|line| line.place());
     for line in missing {
@@ -172,6 +178,7 @@ struct Check<'a> {
     resellers: &'a HashMap<&'a str, String>,
     path: &'a str,
     taxes: Taxes,
+    legacy: LegacyFile<'a>,
 }
 
 impl Check<'_> {
@@ -213,11 +220,30 @@ impl Check<'_> {
                     faults.same((self.path, Some(row.line)), column, row.cell(at), expected);
                 }
             }
+            self.check_legacy(&line, &tax, &cells, faults);
             let category = bill.categories.entry(line.meter.product[1].clone()).or_default();
             category.0 += 1;
             category.1 += line.money;
         }
         Ok(())
+    }
+
+    /// The row of a line of a legacy offer in the file that has them again.
+    fn check_legacy(
+        &mut self,
+        line: &Expected<'_>,
+        tax: &BigDecimal,
+        cells: &[String],
+        faults: &mut Faults,
+    ) {
+        let names = self.paths.names(self.edge, line.subscription);
+        if !names.subscription.is_legacy {
+            return;
+        }
+        let partner = [&*names.partner.tenant_id, &*names.partner.name, names.partner.mpn()];
+        let dates = [START, END].map(|at| cells[at].as_str());
+        let said = Said { partner, reseller_mpn: &cells[RESELLER], dates, tax };
+        self.legacy.line(line, &said, faults);
     }
 
     /// The row of a line.

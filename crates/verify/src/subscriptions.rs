@@ -20,6 +20,7 @@ const COLUMNS: &[&str] = &[
     "PriceList",
     "TaxCategory",
     "TaxRate",
+    "OfferFamily",
 ];
 
 /// A subscription as an edge knows it.
@@ -34,6 +35,7 @@ pub(crate) struct Subscription {
     pub list: String,
     /// Category and rate.
     pub tax: [String; 2],
+    pub is_legacy: bool,
 }
 
 /// The subscriptions of an edge, by id.
@@ -82,6 +84,9 @@ impl Subscriptions {
                 "SubscriptionStartDate or SubscriptionEndDate is no instant",
             );
         }
+        if !matches!(row.cell(11), "plan" | "legacy") {
+            faults.add(&self.path, line, format!("OfferFamily is {:?}", row.cell(11)));
+        }
         let subscription = Subscription {
             line: row.line,
             name: row.cell(1).to_owned(),
@@ -90,6 +95,7 @@ impl Subscriptions {
             end: row.cell(7).to_owned(),
             list: row.cell(8).to_owned(),
             tax: [row.cell(9).to_owned(), row.cell(10).to_owned()],
+            is_legacy: row.cell(11) == "legacy",
         };
         self.by_id.insert(id, subscription);
     }

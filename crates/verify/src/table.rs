@@ -22,7 +22,8 @@ use parquet::arrow::arrow_reader::{
 const FIRST_LINE_MAX: usize = 1 << 14;
 
 /// Columns that are written with all the decimals of their type.
-const MONEY: &[&str] = &["Subtotal", "TaxTotal", "Total"];
+const MONEY: &[&str] =
+    &["Subtotal", "TaxTotal", "Total", "PretaxCharges", "TaxAmount", "PostTaxTotal"];
 
 /// A row and where it stands.
 #[derive(Debug, Default, Clone)]

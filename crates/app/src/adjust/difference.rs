@@ -98,7 +98,8 @@ impl Sides<'_> {
     /// paid at the same price, two where the price is another or amounts are rounded inside.
     pub fn lines(&self, key: GroupKey, change: &Change) -> Result<Vec<DifferenceLine>> {
         let (edge, subscription, meter, tier) = key;
-        let Edge { currency, rounding, .. } = self.now.0.book.edges()[edge.get()];
+        let Edge { currency, .. } = self.now.0.book.edges()[edge.get()];
+        let rounding = self.now.0.book.rounding(subscription, edge);
         let stated = |(side, kept): (&Side, &KeptGroups), group: &KeptGroup| {
             statement(&side.book, kept, group, currency)
         };

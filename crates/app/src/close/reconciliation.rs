@@ -128,7 +128,7 @@ pub(crate) fn statement(
 ) -> Result<(GroupPrice, String)> {
     let node = book.nodes(group.subscription)[usize::from(group.position)];
     let gone = || Error::internal("a group has lost its price");
-    let policy = book.edges()[group.edge.get()].rounding;
+    let policy = book.rounding(group.subscription, group.edge);
     let price = match group.price {
         PriceRef::Flat => book.flat_price(node, group.meter).ok_or_else(gone)?,
         PriceRef::Stated(at) => kept.prices[at as usize],
@@ -157,7 +157,7 @@ fn average(
     currency: Currency,
     (exact, mixed): (Amount, Mixed),
 ) -> Result<GroupPrice> {
-    let policy = book.edges()[group.edge.get()].rounding;
+    let policy = book.rounding(group.subscription, group.edge);
     let of = |amount: Amount| {
         let average = amount.per_unit(group.quantity, AVERAGE_DECIMALS, Rounding::HalfEven);
         average.unwrap_or(UnitPrice::ZERO)

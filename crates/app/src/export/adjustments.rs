@@ -102,6 +102,7 @@ impl Posted {
             decimals.push(copied.1);
         }
         let files = RevisionFiles {
+            frozen,
             close: &self.close,
             postings: &frozen.postings,
             received: None,

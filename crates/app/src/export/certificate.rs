@@ -27,6 +27,8 @@ pub(super) struct Written<'a> {
     pub wanted: &'a [WantedEdge<'a>],
     /// The credit that is earned on each wanted edge.
     pub earned: Vec<Option<Percent>>,
+    /// Rows of the legacy file of each wanted edge that has one.
+    pub legacy: Vec<Option<u64>>,
     pub rounding_lines: &'a [u64],
     /// Of each wanted edge.
     pub decimals: Vec<Decimal>,
@@ -68,9 +70,10 @@ impl Written<'_> {
 
     fn edges(&self) -> Vec<CertifiedEdge> {
         let edges = self.wanted.iter().zip(self.rounding_lines).zip(&self.decimals);
-        let edges = edges.zip(&self.earned);
+        let edges = edges.zip(&self.earned).zip(&self.legacy);
         edges
-            .map(|(((edge, rounding_lines), decimals), earned)| CertifiedEdge {
+            .map(|((((edge, rounding_lines), decimals), earned), legacy)| CertifiedEdge {
+                legacy_lines: *legacy,
                 earned_credit: earned.as_ref().map(ToString::to_string),
                 seller: edge.seller.to_owned(),
                 buyer: edge.buyer.to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use domain::{Derivation, Tiers};
+use domain::{Derivation, OfferFamily, Tiers};
 use kernel::{Currency, Error, Percent, Result, UnitPrice, Zone, micros_instant};
 use rating::{
     Derived, EdgeIndex, Interval, MeterIndex, NodeIndex, Origin, Price, RateBook, SubscriptionIndex,
@@ -46,7 +46,7 @@ const PRICES: [&str; 22] = [
 ];
 
 /// The columns of `subscriptions.csv`.
-const SUBSCRIPTIONS: [&str; 11] = [
+const SUBSCRIPTIONS: [&str; 12] = [
     "SubscriptionId",
     "SubscriptionDescription",
     "CustomerId",
@@ -58,6 +58,7 @@ const SUBSCRIPTIONS: [&str; 11] = [
     "PriceList",
     "TaxCategory",
     "TaxRate",
+    "OfferFamily",
 ];
 
 /// The columns of `credits.csv`. Days, the second exclusive; the scope is empty for everything.
@@ -113,6 +114,8 @@ struct EdgeLists {
     subscriptions: BTreeMap<SubscriptionIndex, NodeIndex>,
     /// The prices less credit of those that earn some.
     credited: BTreeMap<SubscriptionIndex, NodeIndex>,
+    /// What is used of legacy offers.
+    legacy: BTreeSet<(SubscriptionIndex, MeterIndex)>,
     /// What earns credit.
     charged: BTreeSet<(NodeIndex, MeterIndex)>,
     /// What was used, and a subscription that used it.
@@ -149,10 +152,19 @@ impl<'a> PriceLists<'a> {
         runs: impl IntoIterator<Item = (SubscriptionIndex, MeterIndex)>,
     ) -> Self {
         let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
+        let mut current = None;
         for (subscription, meter) in runs {
+            let family = match current {
+                Some((same, family)) if same == subscription => family,
+                _ => naming.family(subscription),
+            };
+            current = Some((subscription, family));
             let (path, nodes) = (book.path(subscription), book.nodes(subscription));
             for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
                 let lists = edges.entry(*edge).or_default();
+                if family == OfferFamily::Legacy {
+                    lists.legacy.insert((subscription, meter));
+                }
                 if book.earned(*node).is_some() {
                     lists.credited.insert(subscription, *node);
                     lists.charged.insert((*node, meter));
@@ -204,6 +216,14 @@ impl<'a> PriceLists<'a> {
             prices.map(move |price| (from, until, price)).collect::<Vec<_>>()
         };
         schedule.intervals.iter().flat_map(priced).collect()
+    }
+
+    /// What is used of legacy offers on an edge.
+    pub fn legacy_runs(
+        &self,
+        edge: EdgeIndex,
+    ) -> impl Iterator<Item = (SubscriptionIndex, MeterIndex)> + '_ {
+        self.edges.get(&edge).into_iter().flat_map(|lists| lists.legacy.iter().copied())
     }
 
     /// The edges here whose seller rates them.
@@ -277,6 +297,7 @@ impl<'a> PriceLists<'a> {
                 &lists.number(*node),
                 &tax.category.to_string(),
                 &tax.rate.to_string(),
+                &self.naming.family(*subscription).to_string(),
             ])?;
         }
         table.finish()?;

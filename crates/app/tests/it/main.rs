@@ -7,6 +7,7 @@ mod bad_input;
 mod determinism;
 mod earned_credit;
 mod imports;
+mod legacy_offers;
 mod partner_center;
 mod real_prices;
 mod received;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, PriceSheet, PricedBy,
-    Programme, RatedBy, Subscription, TradeAgreement,
+    Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, OfferFamily, PriceSheet,
+    PricedBy, Programme, RatedBy, Subscription, TradeAgreement,
 };
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
 
@@ -287,10 +287,14 @@ impl<'a> Compiler<'a> {
             let version = self.priced_by(path[0], i64::MAX).version;
             *first = self.less_credit(*first, version, subscription);
         }
-        let mut chain = Chain { edges, nodes };
+        let mut chain = Chain { edges, nodes, rounds_as_legacy: false };
         if self.newest + 1 < self.versions.len() {
             self.add_beside(&mut chain, &path, subscription);
         }
+        let family = self.offer(self.newest, &subscription.offer).map(|offer| offer.family);
+        let rounds = |edge: &EdgeIndex| self.edges[edge.get()].rounding.rounds_inside();
+        chain.rounds_as_legacy =
+            family == Some(OfferFamily::Legacy) && chain.edges.iter().any(rounds);
         let next = self.chains.len() as u32;
         let index = *self.chain_index.entry(chain.clone()).or_insert(next);
         if index == next {

@@ -13,7 +13,7 @@ mod rules;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::{AppliedRate, ListedMeter, Meter, Restatements, RoundingPolicy};
+use domain::{AppliedRate, ListedMeter, Meter, OfferFamily, Restatements, RoundingPolicy};
 use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, SubscriptionId, Zone,
 };
@@ -166,10 +166,24 @@ pub(crate) struct Node {
 }
 
 /// A sale path: its edges and the nodes that price them, the provider's first.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Chain {
     pub edges: Vec<EdgeIndex>,
     pub nodes: Vec<NodeIndex>,
+    /// Whether some edge rounds a legacy offer otherwise than it says.
+    pub rounds_as_legacy: bool,
+}
+
+impl fmt::Debug for Chain {
+    /// The hashes of rate books depend on it, so what is usual is not said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Chain");
+        shown.field("edges", &self.edges).field("nodes", &self.nodes);
+        if self.rounds_as_legacy {
+            shown.field("rounds_as_legacy", &true);
+        }
+        shown.finish()
+    }
 }
 
 /// A price sheet as the book uses it.
@@ -362,6 +376,15 @@ impl RateBook {
     /// The edges of a subscription's sale path, the provider's first.
     pub fn path(&self, subscription: SubscriptionIndex) -> &[EdgeIndex] {
         &self.chain(subscription).edges
+    }
+
+    /// How what a subscription comes to on an edge of its path is rounded.
+    pub fn rounding(&self, subscription: SubscriptionIndex, edge: EdgeIndex) -> RoundingPolicy {
+        let agreed = self.edges[edge.get()].rounding;
+        if self.chain(subscription).rounds_as_legacy {
+            return agreed.of_family(OfferFamily::Legacy);
+        }
+        agreed
     }
 
     /// The nodes that price a subscription's sale path, the provider's first.
