@@ -15,7 +15,7 @@ use documents::Format;
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
-use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
+use store::{CloseRow, DocumentRow, InvoiceRow, ReceivedRow, Tx};
 
 use crate::facts::Known;
 use crate::frozen::{Ids, groups_name, write_groups};
@@ -104,6 +104,23 @@ fn refuse_other_date(close: &CloseRow, issue_on: Option<Date>) -> Result<()> {
     }
 }
 
+/// What a seller has billed in a system of its own is not billed here as well.
+fn refuse_received(known: &Known, book: &RateBook, received: &[ReceivedRow]) -> Result<()> {
+    let of_month = received.iter().filter(|invoice| invoice.month == book.month());
+    for invoice in of_month {
+        let edge = book.find_edge(invoice.seller, invoice.buyer);
+        if edge.is_some_and(|edge| !book.edges()[edge.get()].is_received) {
+            let keys = [invoice.seller, invoice.buyer].map(|id| known.programme.key_of(id));
+            return Err(Error::conflict(format!(
+                "invoice {} of {} was received from {}, whose agreement with {} does not say \
+                 rated = \"seller\" any more; it would be billed twice",
+                invoice.number, invoice.month, keys[0], keys[1]
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Fixes the facts of a new close and adds the month up by them.
 async fn open(
     ctx: &Ctx<'_>,
@@ -115,6 +132,7 @@ async fn open(
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let known = Known::load(ctx, tx, month, known_at).await?;
     let book = known.book(month)?;
+    refuse_received(&known, &book, &tx.received().await?)?;
     let zone = &known.programme.zone;
     if ctx.now_micros() < book.period_micros().1 {
         let end = month.in_zone(zone).end();

@@ -153,7 +153,9 @@ pub async fn export(ctx: Ctx<'_>, to: &Path, options: &ExportOptions) -> Result<
     refuse_unknown(knows, options)?;
     let close = wanted((&frozen.invoices, &frozen.book, &naming), to, options)?;
     let adjusted = adjustments.iter().map(|posted| posted.export(&frozen, to, options));
-    let received = ReceivedInvoices::wanted(&frozen, &naming, options);
+    // What has been received since is shown once its usage is billed.
+    let billed_at = adjustments.last().map_or(frozen.close.known_at, Posted::known_at);
+    let received = ReceivedInvoices::wanted(&frozen, billed_at, &naming, options);
     let any = !close.is_empty()
         || !received.is_empty()
         || adjustments.iter().any(|posted| posted.has_wanted(options));

@@ -579,6 +579,17 @@ impl Item {
         }
     }
 
+    /// A line of less than a minor unit is rounded down to nothing, and its unit price with it.
+    fn add_rounded_away(&mut self, facts: &Facts) {
+        let list = facts.list.as_ref();
+        if list.is_some_and(|list| !list.is_zero() && list.abs() < self.minor_unit) {
+            self.rounded_rows += 1;
+            if let Some(rate) = &facts.rate {
+                self.rates.entry(rate.clone()).or_insert_with(BigDecimal::zero);
+            }
+        }
+    }
+
     fn add(&mut self, facts: Facts, doubled: bool, charge: &str) {
         let sum = &facts.sum;
         self.rows += 1;
@@ -587,6 +598,7 @@ impl Item {
         }
         if facts.says.price && sum.amount.is_zero() && sum.pricing.is_zero() {
             self.free += &sum.quantity;
+            self.add_rounded_away(&facts);
             return;
         }
         self.sum += sum;

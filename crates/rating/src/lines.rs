@@ -364,9 +364,11 @@ impl<'n> LineFormat<'n> {
             Field::new("slice", runs_of(DataType::Int32), false),
             Field::new("quantity", quantity.data_type(), false),
         ];
+        // An edge that its seller rates, always the first of a path, may have no price.
         let shortest = book.depth_min();
+        let received = book.edges().iter().any(|edge| edge.is_received);
         for (at, amount) in amounts.iter().enumerate() {
-            let (edge, nullable) = (at + 1, at >= shortest);
+            let (edge, nullable) = (at + 1, at >= shortest || (received && at == 0));
             fields.push(Field::new(format!("tier_{edge}"), runs_of(DataType::Int32), nullable));
             fields.push(Field::new(format!("amount_{edge}"), amount.data_type(), nullable));
         }

@@ -85,7 +85,7 @@ pub(crate) const RESOURCE: usize = 31;
 pub(crate) const ENTITLEMENT: usize = 47;
 pub(crate) const CREDIT: usize = 49;
 pub(crate) const CREDIT_TYPE: usize = 51;
-pub(crate) const BENEFIT: usize = 53;
+pub(crate) const BENEFITS: [usize; 3] = [52, 53, 54];
 /// Where a row states its price.
 pub(crate) const EFFECTIVE_PRICE: usize = 44;
 pub(crate) const STATED: [usize; 5] = [33, 44, 39, 45, 46];

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use bigdecimal::{BigDecimal, Zero};
 
-use crate::daily_columns::{BENEFIT, BILLING, CHARGE_TYPE, METER, QUANTITY, SUBSCRIPTION, columns};
+use crate::daily_columns::{
+    BENEFITS, BILLING, CHARGE_TYPE, METER, QUANTITY, SUBSCRIPTION, USAGE_DATE, columns,
+};
 use crate::fault::Faults;
 use crate::folder::{Folder, ReceivedInvoice};
 use crate::number;
@@ -21,6 +23,9 @@ const TAX: usize = 19;
 const TOTAL: usize = 20;
 const CURRENCY: usize = 21;
 const LINE_SUBSCRIPTION: usize = 26;
+const LINE_QUANTITY: usize = 33;
+/// Where the daily file has its currency.
+const DAILY_CURRENCY: usize = 37;
 /// Where the daily file names the invoice.
 const DAILY_NUMBER: usize = 8;
 
@@ -50,12 +55,32 @@ fn fault(folder: &Folder, invoice: &ReceivedInvoice, faults: &mut Faults, reason
     folder.certificate_fault(faults, &needle, format!("{}: {reason}", invoice.invoice));
 }
 
+/// What rows of usage come to, and how many units they have: in all, and of what costs nothing.
+#[derive(Default, Clone)]
+struct Counted {
+    rows: u64,
+    amount: BigDecimal,
+    units: BigDecimal,
+    free: BigDecimal,
+}
+
+impl Counted {
+    fn add(&mut self, amount: &BigDecimal, units: &BigDecimal) {
+        self.rows += 1;
+        self.amount += amount;
+        self.units += units;
+        if amount.is_zero() {
+            self.free += units;
+        }
+    }
+}
+
 struct Check<'f> {
     folder: &'f Folder,
     invoice: &'f ReceivedInvoice,
     decimals: usize,
-    /// By subscription: the lines of usage, and what they come to.
-    lines: HashMap<String, (u64, BigDecimal)>,
+    /// By subscription: the lines of usage.
+    lines: HashMap<String, Counted>,
 }
 
 impl Check<'_> {
@@ -88,7 +113,7 @@ impl Check<'_> {
     fn lines(&mut self, faults: &mut Faults) {
         let invoice = self.invoice;
         let (mut net, mut tax, mut rows) = (BigDecimal::zero(), BigDecimal::zero(), 0u64);
-        let mut usage: HashMap<String, (u64, BigDecimal)> = HashMap::new();
+        let mut usage: HashMap<String, Counted> = HashMap::new();
         let decimals = self.decimals;
         let amount = |row: &Row, at: usize, name: &str| {
             let text = row.cell(at);
@@ -102,9 +127,9 @@ impl Check<'_> {
             net += &subtotal;
             tax += &of_row;
             if is_usage(row.cell(CHARGE)) {
-                let sum = usage.entry(row.cell(LINE_SUBSCRIPTION).to_lowercase()).or_default();
-                sum.0 += 1;
-                sum.1 += &subtotal;
+                let units = number::parse_trimmed(row.cell(LINE_QUANTITY)).unwrap_or_default();
+                let counted = usage.entry(row.cell(LINE_SUBSCRIPTION).to_lowercase());
+                counted.or_default().add(&subtotal, &units);
             }
             if amount(row, TOTAL, "Total")? != subtotal + of_row {
                 return Err("Total is not Subtotal with TaxTotal".to_owned());
@@ -135,7 +160,8 @@ impl Check<'_> {
     fn daily(&self, sold: Option<&Sold>, faults: &mut Faults) {
         let invoice = self.invoice;
         let (mut billed, mut rows) = (BigDecimal::zero(), 0u64);
-        let mut sums: HashMap<String, BigDecimal> = HashMap::new();
+        let month = format!("{}-", self.folder.certificate.period);
+        let mut sums: HashMap<String, Counted> = HashMap::new();
         let mut unsold: HashMap<(String, String), u64> = HashMap::new();
         let parsed = |row: &Row, at: usize, name: &str| {
             let text = row.cell(at);
@@ -147,16 +173,24 @@ impl Check<'_> {
             billed += &amount;
             let subscription = row.cell(SUBSCRIPTION).to_lowercase();
             let is_free = amount.is_zero();
-            *sums.entry(subscription.clone()).or_default() += amount;
             let quantity = parsed(row, QUANTITY, "Quantity")?;
+            let covered = is_free && BENEFITS.iter().any(|at| !row.cell(*at).is_empty());
+            if is_usage(row.cell(CHARGE_TYPE)) && !covered {
+                sums.entry(subscription.clone()).or_default().add(&amount, &quantity);
+            }
             let key = (subscription, row.cell(METER).to_lowercase());
-            let covered = is_free && !row.cell(BENEFIT).is_empty();
+            let is_of_month = row.cell(USAGE_DATE).starts_with(&month);
             if is_usage(row.cell(CHARGE_TYPE))
                 && !covered
+                && is_of_month
                 && !quantity.is_zero()
                 && sold.is_some_and(|s| !s.contains(&key))
             {
                 unsold.entry(key).or_insert(row.line);
+            }
+            if !row.cell(DAILY_CURRENCY).eq_ignore_ascii_case(&invoice.currency) {
+                let found = row.cell(DAILY_CURRENCY);
+                return Err(format!("BillingCurrency is {found}, not {}", invoice.currency));
             }
             let number = row.cell(DAILY_NUMBER);
             if !number.is_empty() && number != invoice.invoice {
@@ -187,21 +221,34 @@ impl Check<'_> {
         }
     }
 
-    fn compare(&self, path: &str, sums: &HashMap<String, BigDecimal>, faults: &mut Faults) {
-        // Each line is rounded before the exchange and after it.
+    fn compare(&self, path: &str, sums: &HashMap<String, Counted>, faults: &mut Faults) {
+        // Each line is rounded before the exchange and after it, and has six decimals of units.
         let unit = BigDecimal::new(2.into(), self.decimals as i64);
+        let noise = BigDecimal::new(1.into(), 6);
         let all: HashSet<&String> = sums.keys().chain(self.lines.keys()).collect();
         let mut all: Vec<&String> = all.into_iter().collect();
         all.sort();
         for subscription in all {
             let daily = sums.get(subscription).cloned().unwrap_or_default();
-            let (count, lines) = self.lines.get(subscription).cloned().unwrap_or_default();
-            let off = (&daily - &lines).abs();
-            if off > &unit * BigDecimal::from(count) {
+            let lines = self.lines.get(subscription).cloned().unwrap_or_default();
+            let count = BigDecimal::from(lines.rows);
+            if (&daily.amount - &lines.amount).abs() > &unit * &count {
                 let reason = format!(
                     "the rows of subscription {subscription} come to {}, its {count} lines to {}",
-                    number::trimmed(&daily),
-                    number::trimmed(&lines)
+                    number::trimmed(&daily.amount),
+                    number::trimmed(&lines.amount)
+                );
+                faults.add(path, None, reason);
+            }
+            // What costs nothing may be counted in one file and not in the other.
+            let same = |a: &BigDecimal, b: &BigDecimal| (a - b).abs() <= &noise * &count;
+            let units = |of: &Counted| [of.units.clone(), &of.units - &of.free];
+            let (a, b) = (units(&daily), units(&lines));
+            if !a.iter().any(|a| b.iter().any(|b| same(a, b))) {
+                let reason = format!(
+                    "the rows of subscription {subscription} have {} units, its lines {}",
+                    number::trimmed(&daily.units),
+                    number::trimmed(&lines.units)
                 );
                 faults.add(path, None, reason);
             }

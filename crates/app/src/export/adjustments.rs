@@ -62,6 +62,11 @@ impl Posted {
         &self.side.known
     }
 
+    /// When it was posted, by what had become known until then.
+    pub const fn known_at(&self) -> i64 {
+        self.close.known_at
+    }
+
     /// Whether there is anything to be exported.
     pub fn has_wanted(&self, options: &ExportOptions) -> bool {
         let naming = Naming::new(&self.side.known, &self.side.book);

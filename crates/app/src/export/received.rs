@@ -18,12 +18,19 @@ pub(super) struct ReceivedInvoices<'f> {
 }
 
 impl<'f> ReceivedInvoices<'f> {
-    pub fn wanted(frozen: &'f Frozen, naming: &'f Naming<'f>, options: &ExportOptions) -> Self {
+    /// Those that were known when the month was last billed.
+    pub fn wanted(
+        frozen: &'f Frozen,
+        billed_at: i64,
+        naming: &'f Naming<'f>,
+        options: &ExportOptions,
+    ) -> Self {
         let fits = |wish: &Option<String>, id: OrganisationId| {
             wish.as_ref().is_none_or(|wish| wish == naming.key(id))
         };
         let rows = frozen.received.iter();
         let mut rows: Vec<&ReceivedRow> = rows
+            .filter(|row| row.known_at <= billed_at)
             .filter(|row| fits(&options.seller, row.seller) && fits(&options.buyer, row.buyer))
             .collect();
         rows.sort_by_key(|row| (naming.key(row.seller), naming.key(row.buyer), &row.number));

@@ -5,14 +5,18 @@
 //! transaction.
 
 mod keep;
+mod units;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use desk::{Comparison, Document, Invoice, Refused};
+use desk::{BigDecimal, Comparison, Document, Invoice, Refused};
 use domain::{Programme, RatedBy};
 use jiff::civil::Date;
 use kernel::{
-    Currency, Error, Fault, Faults, ImportId, InvoiceId, Key, Month, OrganisationId, Result,
+    Currency, Error, Fault, Faults, ImportId, InvoiceId, Key, Money, Month, OrganisationId, Result,
+    Zone,
 };
 use store::{ControlTotal, DocumentRow, ImportRow, ReceivedRow, Tx};
 
@@ -79,8 +83,10 @@ pub async fn import_received(
     let comparisons = files.compare(options.accept.as_deref())?;
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let folder = ctx.installation.documents().join("received");
-    let writer = Writer { folder: &folder, edge: &edge, month: options.month };
+    let (month, units) = (options.month, RefCell::default());
+    let writer = Writer { folder: &folder, edge: &edge, month, units };
     let (number, sums, lines) = writer.lines(&files)?;
+    files.check_invoice((sums.net, sums.tax), options.accept.is_some())?;
     let stated = files.invoice.as_ref().and_then(|(_, invoice)| invoice.issue_date);
     let issue_on = stated.or(options.issue_on);
     let mut row = ReceivedRow {
@@ -146,6 +152,13 @@ impl Taking<'_> {
         let quarantine = Quarantine::new(None);
         let mut taker = Intake::new(&lake, import, &usage, directory, index, quarantine);
         let (daily, rows) = self.writer.daily(self.files, (row, &mut taker))?;
+        let different = self.writer.units.borrow().differences();
+        if self.options.accept.is_none() && !different.is_empty() {
+            return Err(disagree(&different));
+        }
+        if row.differences.is_none() && !different.is_empty() {
+            row.differences.clone_from(&self.options.accept);
+        }
         let rows = rows.finish(place, "daily-rated-usage.parquet")?;
         row.daily_rows = daily.rows;
         row.daily_billed = daily.billed.normalized().to_plain_string();
@@ -244,6 +257,30 @@ impl Files {
         })
     }
 
+    /// The totals of the invoice are those of its lines.
+    fn check_invoice(&self, (net, tax): (Money, Money), accepted: bool) -> Result<()> {
+        let Some((path, invoice)) = self.invoice.as_ref().filter(|_| !accepted) else {
+            return Ok(());
+        };
+        let gross = net.checked_add(tax)?;
+        let same =
+            |stated: &BigDecimal, money: Money| stated.normalized() == decimal(money).normalized();
+        let fits = match &invoice.net {
+            Some(stated) => same(stated, net) && same(&invoice.gross, gross),
+            None => same(&invoice.gross, gross) || same(&invoice.gross, net),
+        };
+        if fits {
+            return Ok(());
+        }
+        let net_said = invoice.net.as_ref().map_or_else(String::new, |net| format!(" (net {net})"));
+        let reason = format!(
+            "says {}{net_said}; the lines come to {gross} (net {net}, tax {tax}); import it as it is \
+             with --accept and the reason",
+            invoice.gross
+        );
+        Err(Error::invalid(file_name(path), reason))
+    }
+
     /// Compares the files, each with the next; refuses differences that nobody has accepted.
     fn compare(&self, accept: Option<&str>) -> Result<Vec<Comparison>> {
         if accept.is_some_and(|reason| reason.trim().is_empty()) {
@@ -285,7 +322,10 @@ fn differences(comparisons: &[Comparison]) -> Error {
         });
         differences.chain(taxes)
     });
-    let parts: Vec<String> = parts.collect();
+    disagree(&parts.collect::<Vec<String>>())
+}
+
+fn disagree(parts: &[String]) -> Error {
     let named = parts.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = match parts.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -302,6 +342,18 @@ struct Edge {
     seller: OrganisationId,
     buyer: OrganisationId,
     currency: Currency,
+    zone: Zone,
+    /// By the id of a subscription or of what one holds, in lower case.
+    sold: HashMap<String, Sold>,
+}
+
+/// What an id in a file stands for.
+struct Sold {
+    subscription: String,
+    /// What the subscription holds, where the id is of that.
+    entitlement: Option<String>,
+    /// Whether the sale path begins with the edge.
+    is_of_edge: bool,
 }
 
 impl Edge {
@@ -326,7 +378,34 @@ impl Edge {
                  rated = \"seller\" in the agreement"
             )));
         }
-        Ok(Self { seller, buyer, currency: agreed.currency })
+        let zone = programme.zone.clone();
+        let sold = sold(programme, (seller, buyer));
+        Ok(Self { seller, buyer, currency: agreed.currency, zone, sold })
+    }
+
+    /// The subscription that an id stands for, and what it holds where the id is of that.
+    fn sold(&self, id: &str) -> (String, Option<String>) {
+        match self.sold.get(&id.to_lowercase()) {
+            Some(sold) => (sold.subscription.clone(), sold.entitlement.clone()),
+            None => (id.to_owned(), None),
+        }
+    }
+
+    /// What a subscription holds, if an id is of that.
+    fn held(&self, subscription: &str, id: &str) -> Option<String> {
+        let held = self.sold.get(&id.to_lowercase())?;
+        (held.subscription == subscription).then(|| held.entitlement.clone()).flatten()
+    }
+
+    /// A subscription that is known must be sold along the edge.
+    fn refuse_others(&self, subscription: &str) -> std::result::Result<(), String> {
+        match self.sold.get(&subscription.to_lowercase()) {
+            Some(sold) if !sold.is_of_edge => Err(format!(
+                "subscription {subscription} is not sold along this edge; its sale path begins \
+                 otherwise"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -343,8 +422,31 @@ fn document(id: InvoiceId, file: &Path, lines: u64) -> Result<DocumentRow> {
     })
 }
 
+fn decimal(money: Money) -> BigDecimal {
+    money.digits().parse().unwrap_or_default()
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What ids in files stand for.
+fn sold(programme: &Programme, edge: (OrganisationId, OrganisationId)) -> HashMap<String, Sold> {
+    let mut all = HashMap::new();
+    for subscription in programme.subscriptions.values() {
+        let is_of_edge = subscription.edges().next() == Some(edge);
+        let of = |entitlement: Option<String>| Sold {
+            subscription: subscription.id.to_string(),
+            entitlement,
+            is_of_edge,
+        };
+        for entitlement in &subscription.entitlements {
+            let id = entitlement.id.to_string();
+            all.insert(id.to_lowercase(), of(Some(id)));
+        }
+        all.insert(subscription.id.to_string().to_lowercase(), of(None));
+    }
+    all
 }
 
 /// What the desk refuses, as our own error.

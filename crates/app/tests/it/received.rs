@@ -125,6 +125,147 @@ fn a_received_invoice_is_exported_posted_and_proven() {
     assert!(posted.contains(&["invoice received", "payable/cloud", "", net.as_str()]));
 }
 
+/// What a file made by hand says: lines, rows by day.
+struct ByHand<'a> {
+    line: &'a str,
+    row: &'a str,
+    line_header: &'a str,
+    row_header: &'a str,
+}
+
+impl Default for ByHand<'_> {
+    fn default() -> Self {
+        Self {
+            line: "G1,S1,2,3.00,0,3.00,EUR,1.5,new",
+            row: "G1,S1,vm,2026-01-31,2,3.00,EUR,new",
+            line_header: "InvoiceNumber,SubscriptionId,BillableQuantity,Subtotal,TaxTotal,Total,\
+                          Currency,EffectiveUnitPrice,ChargeType",
+            row_header: "InvoiceNumber,SubscriptionId,MeterId,UsageDate,Quantity,\
+                         BillingPreTaxTotal,BillingCurrency,ChargeType",
+        }
+    }
+}
+
+impl ByHand<'_> {
+    fn write(&self, world: &World) -> [PathBuf; 2] {
+        let text = |header: &str, rows: &str| {
+            let rows = rows.replace('\n', ",P,1\n").replace("S1", SUBSCRIPTIONS[0]);
+            format!("{header},ProductId,SkuId\n{rows},P,1\n")
+        };
+        let lines = world.file("lines.csv", text(self.line_header, self.line)).unwrap();
+        let rows = world.file("rows.csv", text(self.row_header, self.row)).unwrap();
+        [lines, rows]
+    }
+
+    /// What the partner sells for, after an export that is proven.
+    fn sold(&self, programme: &str) -> Result<Vec<String>, String> {
+        let world = world(programme);
+        let files = self.write(&world);
+        world.received("2026-01", &files).map_err(|error| match error {
+            kernel::Error::Refused { faults, .. } => faults.shown()[0].reason.clone(),
+            error => error.to_string(),
+        })?;
+        world.close("2026-01", 1).map_err(|error| error.to_string())?;
+        received_folder(&world, "out");
+        let invoices = world.invoices().unwrap();
+        Ok(invoices.iter().map(|i| format!("{} {}", i.seller, i.row.net)).collect())
+    }
+}
+
+/// The days of rows are days of the programme, whatever its zone; two units cost 0.6867611596... each.
+#[test]
+fn the_last_day_of_a_month_is_in_the_month_in_every_zone() {
+    for zone in ["UTC", "Europe/Oslo", "America/New_York", "Pacific/Kiritimati"] {
+        let zoned = format!("name = \"Two edges\"\nzone = \"{zone}\"");
+        let programme = partners_programme().replace("name = \"Two edges\"", &zoned);
+        assert_eq!(ByHand::default().sold(&programme).unwrap(), ["partner 1.37 EUR"], "{zone}");
+    }
+}
+
+/// Each of these would be sold wrongly, or make a month that cannot be proven.
+#[test]
+fn rows_that_do_not_fit_the_lines_or_the_edge_are_refused() {
+    let programme = partners_programme();
+    let refused = |by_hand: ByHand<'_>| by_hand.sold(&programme).unwrap_err();
+    let twenty = ByHand { row: "G1,S1,vm,2026-01-31,20,3.00,EUR,new", ..ByHand::default() };
+    let reason = refused(twenty);
+    assert!(reason.contains("20 units in the rows by day, 2 in the lines"), "{reason}");
+    let later = ByHand { row: "G1,S1,vm,2026-02-01,2,3.00,EUR,new", ..ByHand::default() };
+    assert!(refused(later).contains("UsageDate 2026-02-01 is after 2026-01"));
+
+    let elsewhere = programme.replacen(
+        "path = [\"cloud\", \"partner\", \"shop\"]",
+        "path = [\"cloud\", \"rival\", \"shop\"]",
+        1,
+    );
+    let agreed = |seller: &str, buyer: &str, book: &str| {
+        format!(
+            "\n[[agreement]]\nseller = \"{seller}\"\nbuyer = \"{buyer}\"\nfrom = 2010-01-01\n\
+             currency = \"EUR\"\nprice_book = \"{book}\"\n"
+        )
+    };
+    let elsewhere = elsewhere
+        + "\n[[organisation]]\nkey = \"rival\"\nrole = \"direct-partner\"\nname = \"Rival\"\n\
+           country = \"US\"\n[[relationship]]\npartner = \"rival\"\nwith = \"shop\"\n\
+           from = 2010-01-01\n[[price_book]]\nkey = \"rivals\"\nseller = \"rival\"\n\
+           [[price_book.rule]]\nall = true\nbuy_plus = \"1\"\n"
+        + &agreed("cloud", "rival", "buying")
+        + &agreed("rival", "shop", "rivals");
+    let reason = ByHand::default().sold(&elsewhere).unwrap_err();
+    assert!(reason.contains("is not sold along this edge"), "{reason}");
+}
+
+/// Totals may be missing, a benefit may be told by any of its columns, a cent may be rounded away,
+/// and what is sold at a fixed price needs no price of the seller.
+#[test]
+fn what_providers_leave_out_is_made_up_for() {
+    let programme = partners_programme();
+    let sold = |by_hand: ByHand<'_>| by_hand.sold(&programme).unwrap();
+    let no_total = ByHand { line: "G1,S1,2,3.00,0,,EUR,1.5,new", ..ByHand::default() };
+    assert_eq!(sold(no_total), ["partner 1.37 EUR"]);
+    let covered = ByHand {
+        row: "G1,S1,vm,2026-01-31,2,3.00,EUR,new,\nG1,S1,vm,2026-01-30,24,0,EUR,new,SavingsPlan",
+        row_header: "InvoiceNumber,SubscriptionId,MeterId,UsageDate,Quantity,BillingPreTaxTotal,\
+                     BillingCurrency,ChargeType,BenefitType",
+        ..ByHand::default()
+    };
+    assert_eq!(sold(covered), ["partner 1.37 EUR"]);
+    let tiny = ByHand {
+        line: "G1,S1,60,0.00,0,0.00,EUR,0.000123,0,new,USD,0.84",
+        row: "G1,S1,vm,2026-01-31,60,0.0061992,EUR,new,0.000123,0.000123,USD,0.84",
+        line_header: "InvoiceNumber,SubscriptionId,BillableQuantity,Subtotal,TaxTotal,Total,Currency,\
+                      UnitPrice,EffectiveUnitPrice,ChargeType,PricingCurrency,PCToBCExchangeRate",
+        row_header: "InvoiceNumber,SubscriptionId,MeterId,UsageDate,Quantity,BillingPreTaxTotal,\
+                     BillingCurrency,ChargeType,UnitPrice,EffectiveUnitPrice,PricingCurrency,\
+                     PCToBCExchangeRate",
+    };
+    assert_eq!(sold(tiny).len(), 1);
+    let fixed = programme.replace("buy_plus = \"10\"", "fixed = \"7\"\ncurrency = \"EUR\"");
+    let unlisted = ByHand { row: "G1,S1,new-meter,2026-01-31,2,3.00,EUR,new", ..ByHand::default() };
+    assert_eq!(unlisted.sold(&fixed).unwrap(), ["partner 14.00 EUR"]);
+    let reason = unlisted.sold(&programme).unwrap_err();
+    assert!(reason.contains("the seller itself has no price"), "{reason}");
+}
+
+/// An invoice whose totals are not those of its lines is refused; an edge that is rated here again
+/// though an invoice of the month was received cannot be closed.
+#[test]
+fn what_would_be_paid_twice_or_wrongly_is_refused() {
+    let provider = provider();
+    let [daily, lines, invoice] = files(&provider);
+    let partner = world(&partners_programme());
+    let text = std::fs::read_to_string(&invoice).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    document["gross"] = "9999.99".into();
+    let other = partner.file("invoice.json", document.to_string()).unwrap();
+    let refused = partner.received("2026-01", &[daily.clone(), lines.clone(), other]).unwrap_err();
+    assert!(refused.to_string().contains("the lines come to"), "{refused}");
+    partner.received("2026-01", &[daily, lines, invoice]).unwrap();
+    partner.apply(&partner_center::programme()).unwrap();
+    let refused = partner.close("2026-01", 1).unwrap_err().to_string();
+    assert!(refused.contains("billed twice"), "{refused}");
+}
+
 /// Whatever is changed in what was received is found, hashes refitted or not.
 #[test]
 fn a_changed_amount_is_found() {

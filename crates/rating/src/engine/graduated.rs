@@ -67,12 +67,14 @@ pub(super) struct Cuts {
     cuts: Vec<Cut>,
     /// By position; none where the edge has no price for all of the usage.
     of: Vec<Option<usize>>,
+    /// Whether every edge that is billed here has a price.
+    complete: bool,
 }
 
 impl Graduated<'_> {
     /// Rates the run on every edge: completes its groups; the cuts become lines later.
     pub fn rate(self, extents: &mut LineExtents, out: &mut impl Output) -> Result<Cuts> {
-        let mut found = Cuts { cuts: Vec::with_capacity(1), of: Vec::new() };
+        let mut found = Cuts { cuts: Vec::with_capacity(1), of: Vec::new(), complete: true };
         for (position, schedule) in self.schedules.iter().enumerate() {
             let above = position.checked_sub(1);
             let same = above.filter(|above| is_cut_alike(&self.schedules[*above], schedule));
@@ -85,7 +87,12 @@ impl Graduated<'_> {
                     }
                     Err(missing) => {
                         found.of.push(None);
-                        out.unpriced(self.unpriced(position, &missing))?;
+                        // What a seller rates itself is expected, not billed; whoever starts from
+                        // that price says so on its own edge.
+                        if !self.is_received(position) {
+                            found.complete = false;
+                            out.unpriced(self.unpriced(position, &missing))?;
+                        }
                         continue;
                     }
                 },
@@ -96,6 +103,11 @@ impl Graduated<'_> {
             self.groups(position, &cut.sums, out)?;
         }
         Ok(found)
+    }
+
+    fn is_received(&self, position: usize) -> bool {
+        let edge = self.key.steps[position].edge;
+        self.key.book.edges()[edge.get()].is_received
     }
 
     fn unpriced(&self, position: usize, missing: &NoPrice<'_>) -> Unpriced {
@@ -207,9 +219,9 @@ pub(super) struct Rated {
 }
 
 impl Rated {
-    /// Whether every edge has a price.
+    /// Whether every edge that is billed here has a price.
     pub fn is_complete(&self) -> bool {
-        self.cuts.of.iter().all(Option::is_some)
+        self.cuts.complete
     }
 
     /// Makes lines: the finest parts that have one price on every edge.
@@ -219,7 +231,6 @@ impl Rated {
         lines: &mut LineBuilder<'_>,
         out: &mut impl Output,
     ) -> Result<()> {
-        let of_edges: Vec<usize> = self.cuts.of.iter().flatten().copied().collect();
         let slices = self.cuts.cuts.iter().map(|cut| cut.slices.as_slice());
         if let [cut] = self.cuts.cuts.as_slice() {
             return self.alike(of, &cut.slices, lines, out);
@@ -234,7 +245,8 @@ impl Rated {
                 lines.quantity.push_quantity(part.quantity)?;
                 places.clear();
                 places.extend(cursors.iter_mut().map(|cursor| cursor.take(part.quantity)));
-                let place = |position: usize| of_edges.get(position).map(|cut| places[*cut]);
+                let cut = |position: usize| self.cuts.of.get(position).copied().flatten();
+                let place = |position: usize| cut(position).map(|cut| places[cut]);
                 self.charge(lines, place, &[part.quantity])?;
                 number += 1;
                 hand_on(lines, out)?;
@@ -264,8 +276,8 @@ impl Rated {
                     lines.quantity.push_quantity(slice.quantity)?;
                     quantities.push(slice.quantity);
                 }
-                let depth = self.cuts.of.len();
-                let place = |position: usize| (position < depth).then_some(now[0].place);
+                let cut = |position: usize| self.cuts.of.get(position).copied().flatten();
+                let place = |position: usize| cut(position).map(|_| now[0].place);
                 self.charge(lines, place, &quantities)?;
                 hand_on(lines, out)?;
                 stretch = later;

@@ -11,6 +11,7 @@ use store::ReceivedRow;
 
 use super::super::usage::intake::Intake;
 use super::super::usage::record::{Field, RawRecord};
+use super::units::Units;
 use super::{Edge, Files, file_name, refused};
 
 /// Rows that are collected before they are written.
@@ -56,6 +57,7 @@ pub(super) struct Writer<'a> {
     pub folder: &'a Path,
     pub edge: &'a Edge,
     pub month: Month,
+    pub units: RefCell<Units>,
 }
 
 /// The columns that are numbers, days and amounts of the billing currency; all others are texts.
@@ -95,8 +97,7 @@ fn cell(
         return Ok(number.map_or_else(String::new, |n| n.normalized().to_plain_string()));
     }
     if AMOUNTS.contains(&column) {
-        let amount = row.number(at)?.unwrap_or_default();
-        return Ok(amount.with_scale(i64::from(currency.minor_digits())).to_plain_string());
+        return Ok(amount_text(&row.number(at)?.unwrap_or_default(), currency));
     }
     if DAYS.contains(&column) {
         let day = row.day(at)?;
@@ -105,21 +106,38 @@ fn cell(
     Ok(row.text(at).to_owned())
 }
 
+fn amount_text(amount: &BigDecimal, currency: Currency) -> String {
+    amount.with_scale(i64::from(currency.minor_digits())).to_plain_string()
+}
+
+/// Where a column of a file stands.
+fn place(columns: &[&str], name: &str) -> usize {
+    columns.iter().position(|column| *column == name).unwrap_or(0)
+}
+
 impl Writer<'_> {
     /// Copies the lines; returns the number of the invoice, what it comes to, and the copy.
     pub fn lines(&self, files: &Files) -> Result<(String, Sums, Kept)> {
         let columns = documents::reconciliation::COLUMNS;
-        let at = |name: &str| columns.iter().position(|column| *column == name).unwrap_or(0);
-        let [number_at, currency_at, subtotal_at, tax_at, total_at, start_at] =
-            ["InvoiceNumber", "Currency", "Subtotal", "TaxTotal", "Total", "ChargeStartDate"]
-                .map(at);
+        let [number_at, currency_at, subtotal_at, tax_at, total_at, start_at, sold_at, units_at] =
+            [
+                "InvoiceNumber",
+                "Currency",
+                "Subtotal",
+                "TaxTotal",
+                "Total",
+                "ChargeStartDate",
+                "SubscriptionId",
+                "BillableQuantity",
+            ]
+            .map(|name| place(columns, name));
         let state = RefCell::new((String::new(), Money::zero(self.edge.currency), 0i64, 0u64));
         let mut out = self.table(&documents::received::lines_layout(), "lines")?;
         desk::each_row(&files.lines, columns, |row| {
             let (number, net, tax, rows) = &mut *state.borrow_mut();
             one_number(number, row.text(number_at))?;
             self.check_currency(row.text(currency_at))?;
-            self.check_start(row.day(start_at)?)?;
+            self.check_day(row.day(start_at)?, "ChargeStartDate")?;
             let subtotal = self.amount(row, subtotal_at, "Subtotal")?.unwrap_or_default();
             let of_row = self.amount(row, tax_at, "TaxTotal")?.unwrap_or_default();
             if let Some(total) = self.amount(row, total_at, "Total")?
@@ -133,6 +151,14 @@ impl Writer<'_> {
             *rows += 1;
             for (at, column) in columns.iter().enumerate() {
                 out.text(at, &cell(row, at, column, self.edge.currency)?);
+            }
+            let (sold, _) = self.edge.sold(row.text(sold_at));
+            out.text(sold_at, &sold);
+            let total = BigDecimal::from(subtotal.minor() + of_row) / power(self.edge.currency);
+            out.text(total_at, &amount_text(&total, self.edge.currency));
+            if row.is_usage() {
+                let units = row.number(units_at)?;
+                self.units.borrow_mut().line(&sold, units, subtotal.minor() == 0);
             }
             out.row().map_err(|error| error.to_string())
         })
@@ -157,17 +183,7 @@ impl Writer<'_> {
         (invoice, taker): (&ReceivedRow, &mut Intake<'_>),
     ) -> Result<(DailySums, Kept)> {
         let columns = documents::daily::COLUMNS;
-        let at = |name: &str| columns.iter().position(|column| *column == name).unwrap_or(0);
-        let [number_at, currency_at, billed_at, benefit_at, quantity_at, date_at] = [
-            "InvoiceNumber",
-            "BillingCurrency",
-            "BillingPreTaxTotal",
-            "BenefitId",
-            "Quantity",
-            "UsageDate",
-        ]
-        .map(at);
-        let fields = FIELDS.map(|(field, column)| (field, at(column)));
+        let at = |name: &str| place(columns, name);
         let names = std::array::from_fn(|field| {
             let known = FIELDS.iter().find(|(known, _)| *known as usize == field);
             known.map_or_else(|| Field::NAMES[field].0.name(), |(_, column)| column).to_owned()
@@ -175,6 +191,17 @@ impl Writer<'_> {
         taker.begin(&file_name(&files.daily), names, false);
         let state = RefCell::new((DailySums::default(), None::<Error>));
         let mut out = self.table(&documents::received::daily_layout(), "daily")?;
+        let [number_at, currency_at, billed_at, quantity_at, date_at, sold_at, held_at] = [
+            "InvoiceNumber",
+            "BillingCurrency",
+            "BillingPreTaxTotal",
+            "Quantity",
+            "UsageDate",
+            "SubscriptionId",
+            "EntitlementId",
+        ]
+        .map(at);
+        let benefits = ["BenefitOrderId", "BenefitId", "BenefitType"].map(at);
         let read = desk::each_row(&files.daily, columns, |row| {
             let (sums, failed) = &mut *state.borrow_mut();
             let number = row.text(number_at);
@@ -182,16 +209,24 @@ impl Writer<'_> {
                 return Err(format!("InvoiceNumber is {number}, not {}", invoice.number));
             }
             self.check_currency(row.text(currency_at))?;
+            let day = row.day(date_at)?;
+            self.check_day(day, "UsageDate")?;
+            let (sold, held) = self.edge.sold(row.text(sold_at));
             let billed = row.number(billed_at)?.unwrap_or_default();
             sums.rows += 1;
             for (at, column) in columns.iter().enumerate() {
                 out.text(at, &cell(row, at, column, self.edge.currency)?);
             }
+            out.text(sold_at, &sold);
+            if let Some(held) = &held {
+                out.text(held_at, held);
+            }
             out.row().map_err(|error| error.to_string())?;
-            let covered = !row.text(benefit_at).is_empty() && billed == BigDecimal::default();
+            let is_free = billed == BigDecimal::default();
+            let covered = is_free && benefits.iter().any(|at| !row.text(*at).is_empty());
             sums.billed += billed;
-            let unused = row.number(quantity_at)?.unwrap_or_default() == BigDecimal::default();
-            if unused && row.text(date_at).is_empty() {
+            let quantity = row.number(quantity_at)?.unwrap_or_default();
+            if quantity == BigDecimal::default() && day.is_none() {
                 // A row that makes up for rounding.
                 return Ok(());
             }
@@ -200,12 +235,20 @@ impl Writer<'_> {
                 sums.others += u64::from(!covered);
                 return Ok(());
             }
+            self.edge.refuse_others(&sold)?;
+            self.units.borrow_mut().row(&sold, &quantity, is_free);
             let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
             // An invoice is imported once, so the place of a row is an id; what a row is about is
             // none, since a later invoice may correct it.
             raw.values[Field::EventId as usize] = format!("{}-{}", invoice.id, sums.rows).into();
-            for (field, at) in fields {
+            for (field, at) in FIELDS.map(|(field, column)| (field, place(columns, column))) {
                 raw.values[field as usize] = cell(row, at, columns[at], self.edge.currency)?.into();
+            }
+            let held = held.or_else(|| self.edge.held(&sold, row.text(held_at)));
+            raw.values[Field::SubscriptionId as usize] = held.unwrap_or(sold).into();
+            if let Some([start, end]) = day.and_then(|day| self.bounds(day)) {
+                raw.values[Field::UsageStart as usize] = start.into();
+                raw.values[Field::UsageEnd as usize] = end.into();
             }
             taker.take(&raw).map_err(|error| {
                 let text = error.to_string();
@@ -221,6 +264,12 @@ impl Writer<'_> {
         Ok((sums, out))
     }
 
+    /// When a day of the programme begins and ends.
+    fn bounds(&self, day: Date) -> Option<[String; 2]> {
+        let instant = |day| self.edge.zone.start_of(day).to_string();
+        Some([instant(day), instant(day.tomorrow().ok()?)])
+    }
+
     fn check_currency(&self, text: &str) -> std::result::Result<(), String> {
         if text.eq_ignore_ascii_case(self.edge.currency.code()) {
             return Ok(());
@@ -230,10 +279,10 @@ impl Writer<'_> {
     }
 
     /// An invoice bills its month, and may bill what is older.
-    fn check_start(&self, day: Option<Date>) -> std::result::Result<(), String> {
+    fn check_day(&self, day: Option<Date>, name: &str) -> std::result::Result<(), String> {
         match day {
             Some(day) if day > self.month.last_day() => {
-                Err(format!("ChargeStartDate {day} is after {}", self.month))
+                Err(format!("{name} {day} is after {}", self.month))
             }
             _ => Ok(()),
         }
@@ -272,10 +321,9 @@ fn power(currency: Currency) -> BigDecimal {
 }
 
 /// Which columns of a daily file say what of a record.
-const FIELDS: [(Field, &str); 13] = [
+const FIELDS: [(Field, &str); 12] = [
     (Field::SubscriptionId, "SubscriptionId"),
     (Field::MeterId, "MeterId"),
-    (Field::Date, "UsageDate"),
     (Field::Quantity, "Quantity"),
     (Field::Unit, "Unit"),
     (Field::ResourceUri, "ResourceURI"),
