@@ -191,17 +191,9 @@ impl Writer<'_> {
         taker.begin(&file_name(&files.daily), names, false);
         let state = RefCell::new((DailySums::default(), None::<Error>));
         let mut out = self.table(&documents::received::daily_layout(), "daily")?;
-        let [number_at, currency_at, billed_at, quantity_at, date_at, sold_at, held_at] = [
-            "InvoiceNumber",
-            "BillingCurrency",
-            "BillingPreTaxTotal",
-            "Quantity",
-            "UsageDate",
-            "SubscriptionId",
-            "EntitlementId",
-        ]
-        .map(at);
-        let benefits = ["BenefitOrderId", "BenefitId", "BenefitType"].map(at);
+        let [number_at, currency_at, billed_at, quantity_at, date_at, sold_at, held_at] =
+            DAILY.map(at);
+        let benefits = BENEFITS.map(at);
         let read = desk::each_row(&files.daily, columns, |row| {
             let (sums, failed) = &mut *state.borrow_mut();
             let number = row.text(number_at);
@@ -237,19 +229,11 @@ impl Writer<'_> {
             }
             self.edge.refuse_others(&sold)?;
             self.units.borrow_mut().row(&sold, &quantity, is_free);
-            let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
+            let held = held.or_else(|| self.edge.held(&sold, row.text(held_at)));
+            let mut raw = self.record(row, day, held.unwrap_or(sold))?;
             // An invoice is imported once, so the place of a row is an id; what a row is about is
             // none, since a later invoice may correct it.
             raw.values[Field::EventId as usize] = format!("{}-{}", invoice.id, sums.rows).into();
-            for (field, at) in FIELDS.map(|(field, column)| (field, place(columns, column))) {
-                raw.values[field as usize] = cell(row, at, columns[at], self.edge.currency)?.into();
-            }
-            let held = held.or_else(|| self.edge.held(&sold, row.text(held_at)));
-            raw.values[Field::SubscriptionId as usize] = held.unwrap_or(sold).into();
-            if let Some([start, end]) = day.and_then(|day| self.bounds(day)) {
-                raw.values[Field::UsageStart as usize] = start.into();
-                raw.values[Field::UsageEnd as usize] = end.into();
-            }
             taker.take(&raw).map_err(|error| {
                 let text = error.to_string();
                 *failed = Some(error);
@@ -262,6 +246,27 @@ impl Writer<'_> {
         }
         read.map_err(refused)?;
         Ok((sums, out))
+    }
+
+    /// What a row says was used of a subscription, or of what one holds.
+    fn record(
+        &self,
+        row: &FileRow<'_>,
+        day: Option<Date>,
+        holder: String,
+    ) -> std::result::Result<RawRecord<'static>, String> {
+        let columns = documents::daily::COLUMNS;
+        let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
+        for (field, column) in FIELDS {
+            let text = cell(row, place(columns, column), column, self.edge.currency)?;
+            raw.values[field as usize] = text.into();
+        }
+        raw.values[Field::SubscriptionId as usize] = holder.into();
+        if let Some([start, end]) = day.and_then(|day| self.bounds(day)) {
+            raw.values[Field::UsageStart as usize] = start.into();
+            raw.values[Field::UsageEnd as usize] = end.into();
+        }
+        Ok(raw)
     }
 
     /// When a day of the programme begins and ends.
@@ -314,6 +319,19 @@ impl Writer<'_> {
         })
     }
 }
+
+/// Columns that say what becomes of a row by day.
+const DAILY: [&str; 7] = [
+    "InvoiceNumber",
+    "BillingCurrency",
+    "BillingPreTaxTotal",
+    "Quantity",
+    "UsageDate",
+    "SubscriptionId",
+    "EntitlementId",
+];
+/// Any of these says that a row that costs nothing has been paid for by a benefit.
+const BENEFITS: [&str; 3] = ["BenefitOrderId", "BenefitId", "BenefitType"];
 
 /// How many minor units a currency has in one of its units.
 fn power(currency: Currency) -> BigDecimal {
