@@ -117,6 +117,23 @@ pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<D
     work.differences(&drawn, &beyond)
 }
 
+/// The edges on which something is to be billed, by seller and buyer.
+pub(crate) async fn pending(
+    ctx: &Ctx<'_>,
+    tx: &mut Tx,
+    last: &CloseRow,
+    workers: usize,
+) -> Result<BTreeSet<(OrganisationId, OrganisationId)>> {
+    let work = Work::load(ctx, tx, last, i64::MAX).await?;
+    let beyond = work.beyond(work.now.known.programme.zone.day_of(ctx.now));
+    let drawn = work.draw(workers, &beyond)?;
+    let edges = drawn.edges.iter().map(|drawn| {
+        let edge = &work.now.book.edges()[drawn.edge.get()];
+        (edge.seller, edge.buyer)
+    });
+    Ok(edges.collect())
+}
+
 /// The last time that a month was billed.
 pub(crate) async fn last_revision(tx: &mut Tx, month: Month) -> Result<CloseRow> {
     let last = tx.revisions(month).await?.pop();

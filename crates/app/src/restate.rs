@@ -129,7 +129,7 @@ pub async fn accept(
         )));
     }
     refuse_uncorrected(&ctx, &mut tx, month, &effect).await?;
-    refuse_unbilled(&ctx, &mut tx, &last, &effect).await?;
+    refuse_unbilled(&ctx, &mut tx, &last, (&effect, workers)).await?;
     let differences = effect.differences(workers)?;
     refuse_without_consent(&effect, &differences, wish)?;
     let known_at = tx.known_at(ctx.now_micros()).await?;
@@ -182,7 +182,7 @@ async fn refuse_unbilled(
     ctx: &Ctx<'_>,
     tx: &mut Tx,
     last: &CloseRow,
-    effect: &Effect,
+    (effect, workers): (&Effect, usize),
 ) -> Result<()> {
     let month = last.month;
     let rows = tx.acceptances(month, i64::MAX).await?;
@@ -199,6 +199,11 @@ async fn refuse_unbilled(
     let mut billed = Known::load(ctx, tx, month, last.known_at).await?;
     billed.meters.clone_from(&now.meters);
     if !Touched::restates((&billed.book(month)?, &now.book(month)?), &unbilled) {
+        return Ok(());
+    }
+    // Prices by which nothing was used come to nothing, so there is nothing to be billed first.
+    let pending = crate::adjust::pending(ctx, tx, last, workers).await?;
+    if unbilled.is_disjoint(&pending) {
         return Ok(());
     }
     let key = |id| effect.now.known.programme.key_of(id);

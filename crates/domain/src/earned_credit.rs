@@ -92,12 +92,18 @@ impl FromStr for AccessScope {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let scope = text.trim_end_matches('/').to_lowercase();
-        let mut parts = scope.split('/');
-        let starts = (parts.next(), parts.next()) == (Some(""), Some("subscriptions"));
-        if starts && parts.next().is_some() && !scope.contains("//") {
+        let mut segments = scope.split('/');
+        let named = |text: &str| {
+            !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "?#\\".contains(c))
+        };
+        let starts = [segments.next(), segments.next()] == [Some(""), Some("subscriptions")];
+        let rest: Vec<&str> = segments.collect();
+        // Pairs of a kind and a name follow the id: a group, a provider's resource.
+        let beneath = matches!(rest.get(1), None | Some(&("resourcegroups" | "providers")));
+        if starts && beneath && rest.len() % 2 == 1 && rest.into_iter().all(named) {
             return Ok(Self(scope));
         }
-        Err("is no scope; write /subscriptions/ID, and what follows in a resource's id")
+        Err("is no scope; write /subscriptions/ID, .../resourceGroups/NAME or the id of a resource")
     }
 }
 
@@ -164,6 +170,9 @@ impl FromStr for CreditException {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = match text.split_once(' ') {
             Some((_, rest)) if rest.trim().is_empty() => None,
+            Some(("name", word)) if word.contains(|c: char| !c.is_alphanumeric()) => {
+                return Err("names more than one word; write one, or the meter or product".into());
+            }
             Some(("name", word)) => Some(Self::Name(word.to_owned())),
             Some(("publisher", publisher)) => Some(Self::Publisher(publisher.to_owned())),
             Some(("tag", tag)) => Some(Self::Tag(tag.to_owned())),
@@ -251,5 +260,6 @@ mod tests {
         }
         assert!("all".parse::<CreditException>().is_err());
         assert!("name ".parse::<CreditException>().is_err());
+        assert!("name Low Priority".parse::<CreditException>().is_err());
     }
 }

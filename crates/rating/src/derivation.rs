@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use domain::{AppliedRate, Derivation, Tiers};
+use jiff::civil::Date;
 use kernel::{Currency, ExchangeRate, Percent, Quantity, UnitPrice, micros_instant};
 
 use crate::GroupPrice;
@@ -19,6 +20,7 @@ pub(crate) struct Derivations<'a> {
     candidates: Option<crate::book::Candidates<'a>>,
     /// What the seller pays; only where a rule asks for it.
     bought: Option<NodePrice>,
+    first_day: Date,
 }
 
 impl<'a> Derivations<'a> {
@@ -33,7 +35,8 @@ impl<'a> Derivations<'a> {
         let listed = list.and_then(|list| list.meters[meter.get()].as_ref());
         let rules = node.book.map(|rules| &book.books[rules as usize]);
         let candidates = rules.map(|rules| rules.candidates(meter, listed));
-        Self { book, meter, node, listed, candidates, bought }
+        let first_day = book.month.first_day();
+        Self { book, meter, node, listed, candidates, bought, first_day }
     }
 
     /// The price, where one rule makes one price of one price all month long.
@@ -58,8 +61,7 @@ impl<'a> Derivations<'a> {
                 let rate = self.bought_rate().ok()?;
                 let rates = [bought.stated.rate.rate, rate.rate];
                 let price = bought.stated.effective_unit_price.derive(*percent, &rates)?;
-                let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
-                (self.node.currency, one, price, price)
+                (self.node.currency, self.unexchanged(), price, price)
             }
             Derivation::Fixed { currency, tiers } => {
                 let [tier] = tiers.as_slice() else { return None };
@@ -167,7 +169,7 @@ impl<'a> Derivations<'a> {
             .collect();
         // The exchange is part of the seller's own calculation; the buyer sees a price in the
         // currency it is billed in.
-        let one = AppliedRate { rate: ExchangeRate::ONE, ..rate };
+        let one = self.unexchanged();
         Ok(priced(self.node.currency, one, derived.ok_or_else(too_large)?))
     }
 
@@ -206,8 +208,14 @@ impl<'a> Derivations<'a> {
         self.rate_from(parent.unwrap_or(self.node.currency))
     }
 
+    /// The rate of what is not exchanged: whatever it comes from, it is the same.
+    const fn unexchanged(&self) -> AppliedRate {
+        AppliedRate { rate: ExchangeRate::ONE, day: self.first_day }
+    }
+
     fn rate_from(&self, currency: Currency) -> Result<AppliedRate, Gap> {
         match self.node.rates.iter().find(|(from, _)| *from == currency) {
+            Some((_, Ok(_))) if currency == self.node.currency => Ok(self.unexchanged()),
             Some((_, Ok(rate))) => Ok(*rate),
             Some((_, Err(reason))) => Err(Gap(Arc::clone(reason))),
             None => Err(gap(format_args!("no exchange from {currency} is agreed"))),

@@ -24,13 +24,21 @@ pub(crate) fn check(
     faults: &mut Faults,
 ) {
     let mut first: HashMap<(&str, &str), usize> = HashMap::new();
+    // The first edge whose rows are not cut by time, of those whose days can be compared.
+    let mut uncut: HashMap<(&str, &str), usize> = HashMap::new();
     let mut compared = 0;
     for (at, edge) in edges.iter().enumerate() {
         check_present(edge, &seen[at], faults);
         let mut keys: Vec<_> = seen[at].usage.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
-            let other = *first.entry(key).or_insert(at);
+            let mut other = *first.entry(key).or_insert(at);
+            if edge.has_one_price(key) {
+                other = *uncut.entry(key).or_insert(other);
+                if !edges[other].has_one_price(key) {
+                    uncut.insert(key, at);
+                }
+            }
             let (a, b) = (seen[other].usage[&key], seen[at].usage[&key]);
             // Where a price changes within the month, an edge cuts records by day that another
             // does not cut.

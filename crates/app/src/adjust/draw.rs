@@ -75,8 +75,10 @@ impl<'a> Drawing<'a> {
         let changes = sides.changes()?;
         let mut lines = sides.all_lines()?;
         let mut touched: BTreeSet<EdgeIndex> = changes.keys().map(|key| key.0).collect();
-        if work.touched.records == 0 {
-            // Nothing was used otherwise, so an edge without a line has no other rows either.
+        let earns = [&work.before, &work.now].iter().any(|side| side.book.earns_credit());
+        if work.touched.records == 0 && !earns {
+            // Nothing was used otherwise, so an edge without a line has no other rows either. Where
+            // credit begins or ends on another day, rows may be cut otherwise and cost the same.
             touched.retain(|edge| lines.contains_key(edge));
         }
         let on: Vec<EdgeIndex> = touched.difference(self.beyond).copied().collect();

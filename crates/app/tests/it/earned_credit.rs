@@ -122,6 +122,7 @@ fn world(access: &str, rows: &[Used<'_>]) -> World {
         ("free", r#"{"0": 0, "5": 2.99}"#),
         ("vm-spot", r#"{"0": 0.1}"#),
         ("tiers", r#"{"0": 1, "100": 0.77, "300": 0.333333}"#),
+        ("two", r#"{"0": 1, "100": 0.5}"#),
     ]);
     let card = card.replace("Meter vm-spot", "D2s v3 Spot");
     world.prices("list", "prices.json", card).unwrap();
@@ -505,6 +506,63 @@ fn late_access_and_late_usage_come_to_what_perfect_knowledge_bills() {
         proven(&world, "out");
         assert_eq!(sum(&world), sum(&perfect), "seed {seed}");
     }
+}
+
+/// A record is dated where its own edge cuts it: the partner's access cuts the provider's rows and
+/// nobody else's. 150 units from the 11th to the 21st, of which 100 in the first tier.
+#[test]
+fn what_is_sold_on_is_dated_by_its_own_edge() {
+    let one_day = access("north", PLAN, "", 16, 17);
+    let world = world(
+        &one_day,
+        &[
+            Used(PLAN, "two", ["11T00", "21T00"], "150", "/vm/1"),
+            Used(PLAN, "two", ["13T00", "13T01"], "10", "/vm/2"),
+        ],
+    );
+    world.close("2026-01", 1).unwrap();
+    let folder = proven(&world, "out").join("2026-01");
+    let dates = |edge: &str| -> Vec<String> {
+        let cells = Cells::read(&folder.join(edge).join("daily-rated-usage.csv")).unwrap();
+        let rows = cells.select(["ChargeType", "UsageDate"]);
+        let used = rows.into_iter().filter(|[kind, _]| *kind == "new");
+        used.map(|[_, date]| date[8..10].to_owned()).collect()
+    };
+    assert_eq!(dates("reseller/client"), ["11", "11", "13"]);
+    assert_eq!(dates("cloud/north"), ["11", "16", "17", "17", "13"]);
+}
+
+/// Access that nothing was used beneath comes to nothing; what is accepted after it is still billed.
+/// Credit on another day that costs the same moves rows, which a line of nothing says.
+#[test]
+fn access_without_money_does_not_stand_in_the_way() {
+    let beside = format!("/subscriptions/{HELD}/resourceGroups/beside");
+    let known = access("north", PLAN, &beside, 20, 22);
+    let mut world = world(&known, &[Used(HELD, "one", ["19T00", "22T00"], "30", "/vm/1")]);
+    world.close("2026-01", 1).unwrap();
+    let accept = |world: &World, facts: &str| {
+        let programme = programme(facts);
+        let apply = |ctx| app::programme::apply(ctx, "programme.toml", &programme, Some("log"));
+        world.run(apply).unwrap();
+        world.accept("2026-01", ("cloud", None), Some("shown the log")).unwrap();
+    };
+    world.go_to("2026-02-10T09:00:00Z").unwrap();
+    let longer = known.replace("until = 2026-01-22", "until = 2026-01-27");
+    accept(&world, &longer);
+    world.adjust("2026-01", 1).unwrap();
+    proven(&world, "first");
+    let all = longer + &access("reseller", PLAN, "", 1, 32);
+    accept(&world, &all);
+    world.adjust("2026-01", 1).unwrap();
+    proven(&world, "second");
+    let nets: i64 = world
+        .invoices()
+        .unwrap()
+        .iter()
+        .filter(|invoice| invoice.seller == "cloud")
+        .map(|invoice| invoice.row.net.minor())
+        .sum();
+    assert_eq!(nets, 2550, "30 x 0.85");
 }
 
 /// Whatever a file says of the credit that is not so is found.

@@ -126,6 +126,37 @@ fn a_month_as_the_provider_rounds_it() {
     assert_eq!(lines(&folder.join("2026-01"), "partner/shop"), expected(&selling));
 }
 
+/// What is not exchanged has one rate, whether it comes from a list or from what the seller pays:
+/// two units at 1.005 are 2.01, not twice 1.00.
+#[test]
+fn prices_that_are_not_exchanged_are_of_one_rate() {
+    let programme = programme()
+        .replacen("currency = \"EUR\"", "currency = \"USD\"", 2)
+        .replace("partner-center-nearest", "partner-center")
+        .replace("list_minus = \"15\"", "list_minus = \"0\"")
+        .replace(
+            "all = true\nbuy_plus = \"10\"",
+            "all = true\nbuy_plus = \"0\"\n[[price_book.rule]]\nmeter = \"cent\"\n\
+             list_minus = \"0\"\nfrom = 2026-01-16",
+        );
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(&programme).unwrap();
+    let card = fixtures::rate_card(&[("cent", r#"{"0": 1.005}"#)]);
+    world.prices("list", "prices.json", card).unwrap();
+    let header = "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n";
+    let row = |day: u32| {
+        format!(
+            "{day},{},cent,2026-01-{day}T00:00:00Z,2026-01-{day}T01:00:00Z,1,1 Hour\n",
+            SUBSCRIPTIONS[0]
+        )
+    };
+    world.usage("usage.csv", [header, &row(11), &row(20)].concat()).unwrap();
+    world.close("2026-01", 1).unwrap();
+    let folder = proven(&world, "out").join("2026-01");
+    let expected = [["new", "2", "1.005", "1.005", "1", "2.01"]];
+    assert_eq!(lines(&folder, "partner/shop"), expected.map(|row| row.map(str::to_owned)));
+}
+
 /// One unit more: 30 x 0.7378 = 22.134, down 22.13, which is 18.7264... = 18.72 and a unit at
 /// 0.737666666666667. Its unit price is another one, so the line is taken back and billed anew.
 #[test]

@@ -408,6 +408,11 @@ impl RateBook {
                 .any(|(from, until, _)| inside(from) || inside(until))
     }
 
+    /// Whether credit is earned on some prices.
+    pub fn earns_credit(&self) -> bool {
+        self.nodes.iter().any(|node| node.credit.is_some())
+    }
+
     /// Whether prices may depend on the resource that was used.
     pub fn depends_on_resources(&self) -> bool {
         let mut credits = self.nodes.iter().filter_map(|node| node.credit.as_ref());

@@ -64,6 +64,11 @@ impl Records {
         self.entitlements.turn_to(batch, "entitlement_id")
     }
 
+    /// When the use began.
+    pub fn start(&self, row: usize) -> i64 {
+        self.starts[row]
+    }
+
     /// Whether a record has a part in a period; the engine asks the same.
     pub fn meets(&self, row: usize, (from, until): (i64, i64)) -> bool {
         let (start, end) = (self.starts[row], self.ends[row]);

@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub scope: (SubscriptionIndex, MeterIndex),
     edges: Vec<RunEdge>,
     day: Day,
+    /// When the record that is being put together began.
+    start: i64,
 }
 
 /// A day of service, in the programme's zone and as files write it.
@@ -166,11 +168,12 @@ impl Run {
                 row: None,
             });
         }
-        Ok(Self { scope, edges, day: Day::default() })
+        Ok(Self { scope, edges, day: Day::default(), start: i64::MIN })
     }
 
     /// Says which resource the lines that follow are about.
     pub fn resource(&mut self, tables: &Tables<'_>, records: &Records, row: usize) {
+        self.start = records.start(row);
         let (details, entitlement) = (records.details(row), records.entitlement(row));
         let subscription = tables.files.book.subscription_id(self.scope.0).to_string();
         let id = subscription.as_str();
@@ -189,8 +192,13 @@ impl Run {
     /// Takes a line in on every wanted edge.
     pub fn line(&mut self, tables: &Tables<'_>, line: &Line<'_>) -> Result<()> {
         let zone = tables.files.zone;
-        let date = self.day.date_of(line.start, zone);
-        self.edges.iter_mut().try_for_each(|edge| edge.line(line, date))
+        let (start, day) = (self.start, &mut self.day);
+        self.edges.iter_mut().try_for_each(|edge| {
+            // Lines are cut as all edges of the path cut; a row begins where its own edge does.
+            let interval = edge.schedule.at(line.start).ok_or_else(lost)?;
+            let date = day.date_of(start.max(interval.from), zone);
+            edge.line(line, date)
+        })
     }
 
     /// Appends the rows of a record that are still being put together.
