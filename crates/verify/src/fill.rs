@@ -36,6 +36,8 @@ pub(crate) struct TierTotal {
     pub billed: Option<BigDecimal>,
     /// The prices that it was billed by, with credit or without.
     pub used: BTreeSet<(usize, bool)>,
+    /// How many units were billed by each.
+    units: BTreeMap<(usize, bool), BigDecimal>,
     /// Whether the tier was certainly used: a row of nothing may lie on the bound of two.
     pub certain: bool,
 }
@@ -61,7 +63,25 @@ pub(crate) fn fill(
     } else {
         totals.unsplit(rows).map_err(|reason| (rows[0].line, reason))?;
     }
-    Ok(totals.tiers.into_values().collect())
+    let prices = totals.prices;
+    Ok(totals.tiers.into_values().map(|total| total.of_units(prices)).collect())
+}
+
+impl TierTotal {
+    /// Leaves prices out by which no units were billed, if some were by others.
+    fn of_units(mut self, prices: &[Price]) -> Self {
+        let has_units =
+            |place: &(usize, bool)| self.units.get(place).is_some_and(|units| !units.is_zero());
+        let used: BTreeSet<_> = self.used.iter().copied().filter(has_units).collect();
+        if used.is_empty() {
+            return self;
+        }
+        let exchanges: BTreeSet<&[String]> =
+            used.iter().map(|(at, _)| &prices[*at].stated[2..]).collect();
+        self.priced.retain(|exchange, _| exchanges.contains(exchange.as_slice()));
+        self.used = used;
+        self
+    }
 }
 
 struct Totals<'a> {
@@ -78,6 +98,7 @@ impl Totals<'_> {
             priced: BTreeMap::new(),
             billed: Some(BigDecimal::zero()),
             used: BTreeSet::new(),
+            units: BTreeMap::new(),
             certain: false,
         })
     }
@@ -91,6 +112,7 @@ impl Totals<'_> {
         total.exact += amount;
         *total.priced.entry(exchange).or_default() += priced;
         total.used.insert((price, credited));
+        *total.units.entry((price, credited)).or_default() += quantity;
         total
     }
 

@@ -125,15 +125,17 @@ impl Graduated<'_> {
     fn groups(self, position: usize, sums: &[Sum], out: &mut impl Output) -> Result<()> {
         for tier in sums.chunk_by(|a, b| a.place.tier == b.place.tier) {
             let mut total: Option<Total> = None;
-            for sum in tier {
+            let used = priced_units(tier);
+            for sum in &used {
                 let found = priced(&self.schedules[position], sum.place);
                 let (price, tier_price) = found.ok_or_else(overflow)?;
                 let part = total_of(price, tier_price, sum)?;
                 total = Some(total.map_or(Ok(part), |total| total.plus(part))?);
             }
             if let Some(total) = total {
+                let total = Total { lines: tier.iter().map(|sum| sum.lines).sum(), ..total };
                 let number = tier[0].place.tier as usize;
-                let sums = || self.priced_sums(position, tier);
+                let sums = || self.priced_sums(position, &used);
                 out.group(&self.key.group(position, number, total, sums)?)?;
             }
         }
@@ -176,6 +178,13 @@ impl Cut {
         }
         Ok(sums(&slices).map(|sums| Self { slices, sums }))
     }
+}
+
+/// The sums of a tier that have units: a record of none has no price to speak of, unless there is
+/// nothing else.
+fn priced_units(tier: &[Sum]) -> Vec<Sum> {
+    let used: Vec<Sum> = tier.iter().copied().filter(|sum| sum.quantity != 0).collect();
+    if used.is_empty() { tier.to_vec() } else { used }
 }
 
 /// Adds slices up by place. There are few places, and neighbours mostly share them.

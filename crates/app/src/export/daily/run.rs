@@ -72,6 +72,24 @@ struct TierSum {
     quantity: i128,
     price: LinePrice,
     uniform: bool,
+    /// Whether some row has units: one of none has no price to speak of.
+    has_units: bool,
+}
+
+impl TierSum {
+    const fn new(price: LinePrice) -> Self {
+        Self { billed: 0, quantity: 0, price, uniform: true, has_units: false }
+    }
+
+    fn add(&mut self, price: LinePrice, quantity: Quantity, billed: i128) {
+        if !self.has_units && !quantity.is_zero() {
+            (self.price, self.uniform, self.has_units) = (price, true, true);
+        } else if self.has_units != quantity.is_zero() {
+            self.uniform &= self.price == price;
+        }
+        self.quantity += quantity.mantissa();
+        self.billed += billed;
+    }
 }
 
 /// The price of a line.
@@ -273,11 +291,8 @@ impl RunEdge {
         let table = &self.open.table;
         let decimals = [daily::PRICING_COLUMN, daily::BILLING_COLUMN].map(|at| table.scale(at));
         let (pricing, billed) = price.amounts(quantity, decimals)?;
-        let first = TierSum { billed: 0, quantity: 0, price, uniform: true };
-        let sum = self.sums.entry(place.0).or_insert(first);
-        sum.uniform &= sum.price == price;
-        sum.quantity += quantity.mantissa();
-        sum.billed += billed;
+        let sum = self.sums.entry(place.0).or_insert_with(|| TierSum::new(price));
+        sum.add(price, quantity, billed);
         if self.shown.is_none_or(|(shown, _)| shown != place) {
             price.show(&mut self.open, self.currency);
             self.shown = Some((place, price));
