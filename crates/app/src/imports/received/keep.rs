@@ -1,5 +1,6 @@
 //! Keeps the files of a received invoice in one spelling, and takes what was used.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -85,25 +86,48 @@ const DAYS: [&str; 7] = [
 ];
 const AMOUNTS: [&str; 3] = ["Subtotal", "TaxTotal", "Total"];
 
+/// What a column has.
+#[derive(Clone, Copy)]
+enum Has {
+    Text,
+    Number,
+    Amount,
+    Day,
+}
+
+impl Has {
+    fn of(column: &&str) -> Self {
+        if NUMBERS.contains(column) {
+            Self::Number
+        } else if AMOUNTS.contains(column) {
+            Self::Amount
+        } else if DAYS.contains(column) {
+            Self::Day
+        } else {
+            Self::Text
+        }
+    }
+}
+
 /// A cell in the one spelling that is kept.
-fn cell(
-    row: &FileRow<'_>,
+fn cell<'r>(
+    row: &'r FileRow<'_>,
     at: usize,
-    column: &str,
+    has: Has,
     currency: Currency,
-) -> std::result::Result<String, String> {
-    if NUMBERS.contains(&column) {
-        let number = row.number(at)?;
-        return Ok(number.map_or_else(String::new, |n| n.normalized().to_plain_string()));
-    }
-    if AMOUNTS.contains(&column) {
-        return Ok(amount_text(&row.number(at)?.unwrap_or_default(), currency));
-    }
-    if DAYS.contains(&column) {
-        let day = row.day(at)?;
-        return Ok(day.map_or_else(String::new, |day| format!("{day}T00:00:00Z")));
-    }
-    Ok(row.text(at).to_owned())
+) -> std::result::Result<Cow<'r, str>, String> {
+    Ok(match has {
+        Has::Text => Cow::Borrowed(row.text(at)),
+        Has::Number => {
+            let number = row.number(at)?;
+            number.map_or_else(String::new, |n| n.normalized().to_plain_string()).into()
+        }
+        Has::Amount => amount_text(&row.number(at)?.unwrap_or_default(), currency).into(),
+        Has::Day => {
+            let day = row.day(at)?;
+            day.map_or_else(String::new, |day| format!("{day}T00:00:00Z")).into()
+        }
+    })
 }
 
 fn amount_text(amount: &BigDecimal, currency: Currency) -> String {
@@ -133,6 +157,7 @@ impl Writer<'_> {
             .map(|name| place(columns, name));
         let state = RefCell::new((String::new(), Money::zero(self.edge.currency), 0i64, 0u64));
         let mut out = self.table(&documents::received::lines_layout(), "lines")?;
+        let has: Vec<Has> = columns.iter().map(Has::of).collect();
         desk::each_row(&files.lines, columns, |row| {
             let (number, net, tax, rows) = &mut *state.borrow_mut();
             one_number(number, row.text(number_at))?;
@@ -149,8 +174,8 @@ impl Writer<'_> {
             *net = net.checked_add(subtotal).map_err(|error| error.to_string())?;
             *tax = tax.checked_add(of_row).ok_or("TaxTotal: the sum is too large")?;
             *rows += 1;
-            for (at, column) in columns.iter().enumerate() {
-                out.text(at, &cell(row, at, column, self.edge.currency)?);
+            for (at, has) in has.iter().enumerate() {
+                out.text(at, &cell(row, at, *has, self.edge.currency)?);
             }
             let (sold, _) = self.edge.sold(row.text(sold_at));
             out.text(sold_at, &sold);
@@ -194,6 +219,8 @@ impl Writer<'_> {
         let [number_at, currency_at, billed_at, quantity_at, date_at, sold_at, held_at] =
             DAILY.map(at);
         let benefits = BENEFITS.map(at);
+        let has: Vec<Has> = columns.iter().map(Has::of).collect();
+        let fields = FIELDS.map(|(field, column)| (field, at(column), Has::of(&column)));
         let read = desk::each_row(&files.daily, columns, |row| {
             let (sums, failed) = &mut *state.borrow_mut();
             let number = row.text(number_at);
@@ -206,8 +233,8 @@ impl Writer<'_> {
             let (sold, held) = self.edge.sold(row.text(sold_at));
             let billed = row.number(billed_at)?.unwrap_or_default();
             sums.rows += 1;
-            for (at, column) in columns.iter().enumerate() {
-                out.text(at, &cell(row, at, column, self.edge.currency)?);
+            for (at, has) in has.iter().enumerate() {
+                out.text(at, &cell(row, at, *has, self.edge.currency)?);
             }
             out.text(sold_at, &sold);
             if let Some(held) = &held {
@@ -230,7 +257,7 @@ impl Writer<'_> {
             self.edge.refuse_others(&sold)?;
             self.units.borrow_mut().row(&sold, &quantity, is_free);
             let held = held.or_else(|| self.edge.held(&sold, row.text(held_at)));
-            let mut raw = self.record(row, day, held.unwrap_or(sold))?;
+            let mut raw = self.record((row, &fields), day, held.unwrap_or(sold))?;
             // An invoice is imported once, so the place of a row is an id; what a row is about is
             // none, since a later invoice may correct it.
             raw.values[Field::EventId as usize] = format!("{}-{}", invoice.id, sums.rows).into();
@@ -249,17 +276,15 @@ impl Writer<'_> {
     }
 
     /// What a row says was used of a subscription, or of what one holds.
-    fn record(
+    fn record<'r>(
         &self,
-        row: &FileRow<'_>,
+        (row, fields): (&'r FileRow<'_>, &[(Field, usize, Has)]),
         day: Option<Date>,
         holder: String,
-    ) -> std::result::Result<RawRecord<'static>, String> {
-        let columns = documents::daily::COLUMNS;
+    ) -> std::result::Result<RawRecord<'r>, String> {
         let mut raw = RawRecord { row: row.line, ..RawRecord::default() };
-        for (field, column) in FIELDS {
-            let text = cell(row, place(columns, column), column, self.edge.currency)?;
-            raw.values[field as usize] = text.into();
+        for (field, at, has) in fields {
+            raw.values[*field as usize] = cell(row, *at, *has, self.edge.currency)?;
         }
         raw.values[Field::SubscriptionId as usize] = holder.into();
         if let Some([start, end]) = day.and_then(|day| self.bounds(day)) {
