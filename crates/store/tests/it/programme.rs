@@ -126,7 +126,10 @@ fn credits(seller: OrganisationId, partner: OrganisationId) -> CreditFacts {
             percent: "15".parse().unwrap(),
             except: CreditException::usual(),
         }],
-        access: vec![access(AccessScope::ALL), access("/subscriptions/a/resourceGroups/b".parse().unwrap())],
+        access: vec![
+            access(AccessScope::ALL),
+            access("/subscriptions/a/resourceGroups/b".parse().unwrap()),
+        ],
     }
 }
 
