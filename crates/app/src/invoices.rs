@@ -94,7 +94,17 @@ pub async fn find(ctx: Ctx<'_>, number: &str, seller: Option<&str>) -> Result<In
     let mut found = list(ctx, &filter).await?;
     match (found.pop(), found.pop()) {
         (Some(invoice), None) => Ok(invoice),
-        (None, _) => Err(Error::NotFound { kind: "invoice", id: number.to_owned() }),
+        (None, _) => match received(ctx, &filter).await?.first() {
+            Some(invoice) => Err(Error::conflict(format!(
+                "{number} was received from {} and not issued here: {} before tax, {} with tax; \
+                 `skyhandel export --period {} --to DIR` writes its rows",
+                invoice.seller,
+                invoice.row.net,
+                invoice.row.gross()?,
+                invoice.row.month
+            ))),
+            None => Err(Error::NotFound { kind: "invoice", id: number.to_owned() }),
+        },
         (Some(a), Some(b)) => Err(Error::conflict(format!(
             "{number} is an invoice of {} and of {}; say which with --seller",
             b.seller, a.seller

@@ -105,7 +105,7 @@ pub async fn import_received(
         sha256: [sha256(&files.lines)?, sha256(&files.daily)?],
         differences: options.accept.clone().filter(|_| differ(&comparisons)),
     };
-    if let Some(known) = tx.received().await?.into_iter().find(|known| known.id == row.id) {
+    if let Some(known) = tx.received().await?.into_iter().find(|known| is_known(known, &row)) {
         return already(known, &row, comparisons);
     }
     let place = folder.join(row.id.to_string());
@@ -211,12 +211,23 @@ fn imported_usage(
     Imported { import, totals, already, notes, quarantine: None }
 }
 
+/// A seller gives a number once.
+fn is_known(known: &ReceivedRow, row: &ReceivedRow) -> bool {
+    (known.seller, &known.number) == (row.seller, &row.number)
+}
+
 /// The same invoice again: nothing is done if it says the same.
 fn already(
     known: ReceivedRow,
     again: &ReceivedRow,
     comparisons: Vec<Comparison>,
 ) -> Result<Received> {
+    if known.buyer != again.buyer {
+        return Err(Error::conflict(format!(
+            "invoice {} of the same seller has been imported for another buyer, in {}",
+            known.number, known.month
+        )));
+    }
     if known.sha256 != again.sha256 || known.month != again.month {
         return Err(Error::conflict(format!(
             "invoice {} of {} has been imported with other content; a corrected invoice has a \

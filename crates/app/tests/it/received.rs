@@ -362,6 +362,10 @@ fn what_does_not_fit_is_refused() {
     let accepted = partner.received_with("2026-01", &files, Some("credit promised")).unwrap();
     assert_eq!(accepted.invoice.differences.as_deref(), Some("credit promised"));
     assert!(partner.received_with("2026-01", &files, Some("again")).unwrap().usage.already);
+    let number = &accepted.invoice.number;
+    let find = |ctx| app::invoices::find(ctx, number, None);
+    let shown = partner.run(find).unwrap_err().to_string();
+    assert!(shown.contains("was received from cloud"), "{shown}");
     let other = partner.received("2026-01", &sent).unwrap_err().to_string();
     assert!(other.contains("other content"), "{other}");
     assert!(provider.received("2026-01", &sent).unwrap_err().to_string().contains("rated here"));
