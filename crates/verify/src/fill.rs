@@ -68,10 +68,13 @@ pub(crate) fn fill(
 }
 
 impl TierTotal {
-    /// Leaves prices out by which no units were billed, if some were by others.
+    /// Leaves prices out by which no units were billed in all, if some were by others.
     fn of_units(mut self, prices: &[Price]) -> Self {
-        let has_units =
-            |place: &(usize, bool)| self.units.get(place).is_some_and(|units| !units.is_zero());
+        let stated = |(at, credited): (usize, bool)| (prices[at].stated(credited), credited);
+        let has_units = |place: &(usize, bool)| {
+            let same = self.units.iter().filter(|(other, _)| stated(**other) == stated(*place));
+            !same.map(|(_, units)| units).sum::<BigDecimal>().is_zero()
+        };
         let used: BTreeSet<_> = self.used.iter().copied().filter(has_units).collect();
         if used.is_empty() {
             return self;

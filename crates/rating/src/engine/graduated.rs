@@ -9,7 +9,7 @@ use kernel::{
 
 use super::flat::extent;
 use super::{Output, RunKey, Total, overflow};
-use crate::group::{ExactAmount, Mixed, Pricing, Unpriced};
+use crate::group::{ExactAmount, GroupPrice, Mixed, Pricing, Unpriced};
 use crate::lines::{Extent, LineBuilder, LineExtents, RowsOf};
 use crate::schedule::{Charge, Gap, Interval, Price, PricedTier, Schedule};
 use crate::slices::{Stretch, slice_by_tier};
@@ -125,7 +125,10 @@ impl Graduated<'_> {
     fn groups(self, position: usize, sums: &[Sum], out: &mut impl Output) -> Result<()> {
         for tier in sums.chunk_by(|a, b| a.place.tier == b.place.tier) {
             let mut total: Option<Total> = None;
-            let used = priced_units(tier);
+            let used = match tier {
+                [_] => tier.to_vec(),
+                _ => priced_units(&self.schedules[position], tier)?,
+            };
             for sum in &used {
                 let found = priced(&self.schedules[position], sum.place);
                 let (price, tier_price) = found.ok_or_else(overflow)?;
@@ -180,11 +183,29 @@ impl Cut {
     }
 }
 
-/// The sums of a tier that have units: a record of none has no price to speak of, unless there is
-/// nothing else.
-fn priced_units(tier: &[Sum]) -> Vec<Sum> {
-    let used: Vec<Sum> = tier.iter().copied().filter(|sum| sum.quantity != 0).collect();
-    if used.is_empty() { tier.to_vec() } else { used }
+/// The sums of a tier by whose prices units are left: what has none, or has given them back, has no
+/// price to speak of, unless there is nothing else.
+fn priced_units(schedule: &Schedule, tier: &[Sum]) -> Result<Vec<Sum>> {
+    let stated = |sum: &Sum| {
+        let (price, tier) = priced(schedule, sum.place).ok_or_else(overflow)?;
+        Ok::<_, kernel::Error>(price.stated(tier))
+    };
+    let mut units: Vec<(GroupPrice, i128)> = Vec::with_capacity(2);
+    for sum in tier {
+        let price = stated(sum)?;
+        match units.iter_mut().find(|(known, _)| *known == price) {
+            Some((_, units)) => *units += sum.quantity,
+            None => units.push((price, sum.quantity)),
+        }
+    }
+    let mut used = Vec::with_capacity(tier.len());
+    for sum in tier {
+        let price = stated(sum)?;
+        if units.iter().any(|(known, units)| *known == price && *units != 0) {
+            used.push(*sum);
+        }
+    }
+    Ok(if used.is_empty() { tier.to_vec() } else { used })
 }
 
 /// Adds slices up by place. There are few places, and neighbours mostly share them.

@@ -66,29 +66,33 @@ struct EdgeRow {
     quantity: Quantity,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 struct TierSum {
     billed: i128,
     quantity: i128,
-    price: LinePrice,
-    uniform: bool,
-    /// Whether some row has units: one of none has no price to speak of.
-    has_units: bool,
+    /// How many units each price has.
+    units: Vec<(LinePrice, i128)>,
 }
 
 impl TierSum {
-    const fn new(price: LinePrice) -> Self {
-        Self { billed: 0, quantity: 0, price, uniform: true, has_units: false }
-    }
-
     fn add(&mut self, price: LinePrice, quantity: Quantity, billed: i128) {
-        if !self.has_units && !quantity.is_zero() {
-            (self.price, self.uniform, self.has_units) = (price, true, true);
-        } else if self.has_units != quantity.is_zero() {
-            self.uniform &= self.price == price;
+        match self.units.iter_mut().find(|(known, _)| *known == price) {
+            Some((_, units)) => *units += quantity.mantissa(),
+            None => self.units.push((price, quantity.mantissa())),
         }
         self.quantity += quantity.mantissa();
         self.billed += billed;
+    }
+
+    /// The price of its units, if they have one. A price of none, or of units that have been given
+    /// back, does not count unless there is nothing else.
+    fn price(&self) -> Option<LinePrice> {
+        let mut used = self.units.iter().filter(|(_, units)| *units != 0).map(|(price, _)| *price);
+        match (used.next(), used.next(), self.units.as_slice()) {
+            (Some(price), None, _) => Some(price),
+            (None, _, [(price, _)]) => Some(*price),
+            _ => None,
+        }
     }
 }
 
@@ -291,7 +295,7 @@ impl RunEdge {
         let table = &self.open.table;
         let decimals = [daily::PRICING_COLUMN, daily::BILLING_COLUMN].map(|at| table.scale(at));
         let (pricing, billed) = price.amounts(quantity, decimals)?;
-        let sum = self.sums.entry(place.0).or_insert_with(|| TierSum::new(price));
+        let sum = self.sums.entry(place.0).or_default();
         sum.add(price, quantity, billed);
         if self.shown.is_none_or(|(shown, _)| shown != place) {
             price.show(&mut self.open, self.currency);
@@ -303,7 +307,7 @@ impl RunEdge {
 
     /// Appends a row that makes up for the rounding of a group, if it needs one.
     fn round(&mut self, group: &FrozenGroup) -> Result<()> {
-        let sum = self.sums.get(&group.tier).copied();
+        let sum = self.sums.get(&group.tier).cloned();
         let sum = sum.filter(|sum| sum.quantity == group.quantity.mantissa());
         let sum = sum.ok_or_else(|| Error::internal("a group has lost lines"))?;
         let scale = self.open.table.scale(daily::BILLING_COLUMN);
@@ -312,7 +316,10 @@ impl RunEdge {
         if residue == 0 {
             return Ok(());
         }
-        let price = if sum.uniform { sum.price } else { self.average(group, &sum, scale)? };
+        let price = match sum.price() {
+            Some(price) => price,
+            None => self.average(group, &sum, scale)?,
+        };
         price.show(&mut self.open, self.currency);
         let table = &mut self.open.table;
         daily::no_resource(table);
