@@ -86,7 +86,7 @@ pub async fn import_received(
     let (month, units) = (options.month, RefCell::default());
     let writer = Writer { folder: &folder, edge: &edge, month, units };
     let (number, sums, lines) = writer.lines(&files)?;
-    files.check_invoice((sums.net, sums.tax), options.accept.is_some())?;
+    let differs = files.check_invoice((sums.net, sums.tax), options.accept.is_some())?;
     let stated = files.invoice.as_ref().and_then(|(_, invoice)| invoice.issue_date);
     let issue_on = stated.or(options.issue_on);
     let mut row = ReceivedRow {
@@ -103,7 +103,7 @@ pub async fn import_received(
         daily_rows: 0,
         daily_billed: String::new(),
         sha256: [sha256(&files.lines)?, sha256(&files.daily)?],
-        differences: options.accept.clone().filter(|_| differ(&comparisons)),
+        differences: options.accept.clone().filter(|_| differs || differ(&comparisons)),
     };
     if let Some(known) = tx.received().await?.into_iter().find(|known| is_known(known, &row)) {
         return already(known, &row, comparisons);
@@ -268,11 +268,10 @@ impl Files {
         })
     }
 
-    /// The totals of the invoice are those of its lines.
-    fn check_invoice(&self, (net, tax): (Money, Money), accepted: bool) -> Result<()> {
-        let Some((path, invoice)) = self.invoice.as_ref().filter(|_| !accepted) else {
-            return Ok(());
-        };
+    /// The totals of the invoice are those of its lines; says whether they differ where somebody
+    /// has accepted that.
+    fn check_invoice(&self, (net, tax): (Money, Money), accepted: bool) -> Result<bool> {
+        let Some((path, invoice)) = &self.invoice else { return Ok(false) };
         let gross = net.checked_add(tax)?;
         let same =
             |stated: &BigDecimal, money: Money| stated.normalized() == decimal(money).normalized();
@@ -280,8 +279,8 @@ impl Files {
             Some(stated) => same(stated, net) && same(&invoice.gross, gross),
             None => same(&invoice.gross, gross) || same(&invoice.gross, net),
         };
-        if fits {
-            return Ok(());
+        if fits || accepted {
+            return Ok(!fits);
         }
         let net_said = invoice.net.as_ref().map_or_else(String::new, |net| format!(" (net {net})"));
         let reason = format!(

@@ -258,8 +258,12 @@ fn what_would_be_paid_twice_or_wrongly_is_refused() {
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
     document["gross"] = "9999.99".into();
     let other = partner.file("invoice.json", document.to_string()).unwrap();
-    let refused = partner.received("2026-01", &[daily.clone(), lines.clone(), other]).unwrap_err();
+    let wrong = [daily.clone(), lines.clone(), other];
+    let refused = partner.received("2026-01", &wrong).unwrap_err();
     assert!(refused.to_string().contains("the lines come to"), "{refused}");
+    let other = world(&partners_programme());
+    let accepted = other.received_with("2026-01", &wrong, Some("typo")).unwrap();
+    assert_eq!(accepted.invoice.differences.as_deref(), Some("typo"), "the reason is kept");
     partner.received("2026-01", &[daily, lines, invoice]).unwrap();
     partner.apply(&partner_center::programme()).unwrap();
     let refused = partner.close("2026-01", 1).unwrap_err().to_string();

@@ -179,7 +179,8 @@ impl Writer<'_> {
             }
             let (sold, _) = self.edge.sold(row.text(sold_at));
             out.text(sold_at, &sold);
-            let total = BigDecimal::from(subtotal.minor() + of_row) / power(self.edge.currency);
+            let total = subtotal.minor().checked_add(of_row).ok_or("Total is too large")?;
+            let total = BigDecimal::from(total) / power(self.edge.currency);
             out.text(total_at, &amount_text(&total, self.edge.currency));
             if row.is_usage() {
                 let units = row.number(units_at)?;
