@@ -533,36 +533,34 @@ fn what_is_sold_on_is_dated_by_its_own_edge() {
 }
 
 /// Access that nothing was used beneath comes to nothing; what is accepted after it is still billed.
-/// Credit on another day that costs the same moves rows, which a line of nothing says.
+/// Where such access moves the cut of a record that costs the same, a line of nothing says so: a
+/// record until the 22nd ends with the access, one until the 23rd is cut there until it is longer.
 #[test]
 fn access_without_money_does_not_stand_in_the_way() {
     let beside = format!("/subscriptions/{HELD}/resourceGroups/beside");
     let known = access("north", PLAN, &beside, 20, 22);
-    let mut world = world(&known, &[Used(HELD, "one", ["19T00", "22T00"], "30", "/vm/1")]);
-    world.close("2026-01", 1).unwrap();
-    let accept = |world: &World, facts: &str| {
-        let programme = programme(facts);
-        let apply = |ctx| app::programme::apply(ctx, "programme.toml", &programme, Some("log"));
-        world.run(apply).unwrap();
-        world.accept("2026-01", ("cloud", None), Some("shown the log")).unwrap();
-    };
-    world.go_to("2026-02-10T09:00:00Z").unwrap();
     let longer = known.replace("until = 2026-01-22", "until = 2026-01-27");
-    accept(&world, &longer);
-    world.adjust("2026-01", 1).unwrap();
-    proven(&world, "first");
-    let all = longer + &access("reseller", PLAN, "", 1, 32);
-    accept(&world, &all);
-    world.adjust("2026-01", 1).unwrap();
-    proven(&world, "second");
-    let nets: i64 = world
-        .invoices()
-        .unwrap()
-        .iter()
-        .filter(|invoice| invoice.seller == "cloud")
-        .map(|invoice| invoice.row.net.minor())
-        .sum();
-    assert_eq!(nets, 2550, "30 x 0.85");
+    let all = longer.clone() + &access("reseller", PLAN, "", 1, 32);
+    for (end, quantity, expected) in [
+        ("22T00", "30", vec!["30.00 USD", "-4.50 USD"]),
+        ("23T00", "40", vec!["40.00 USD", "0.00 USD", "-6.00 USD"]),
+    ] {
+        let mut world = world(&known, &[Used(HELD, "one", ["19T00", end], quantity, "/vm/1")]);
+        world.close("2026-01", 1).unwrap();
+        world.go_to("2026-02-10T09:00:00Z").unwrap();
+        for facts in [&longer, &all] {
+            let programme = programme(facts);
+            let apply = |ctx| app::programme::apply(ctx, "programme.toml", &programme, Some("log"));
+            world.run(apply).unwrap();
+            world.accept("2026-01", ("cloud", None), Some("shown the log")).unwrap();
+            world.adjust("2026-01", 1).unwrap();
+        }
+        proven(&world, "out");
+        let invoices = world.invoices().unwrap();
+        let nets = invoices.iter().filter(|invoice| invoice.seller == "cloud");
+        let nets: Vec<String> = nets.map(|invoice| invoice.row.net.to_string()).collect();
+        assert_eq!(nets, expected);
+    }
 }
 
 /// Whatever a file says of the credit that is not so is found.
