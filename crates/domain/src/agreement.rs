@@ -7,7 +7,7 @@ use jiff::Span;
 use jiff::civil::{Date, Weekday};
 use kernel::{Currency, Key, Month, OrganisationId, Rounding};
 
-use crate::{RoundingPolicy, Validity};
+use crate::{Calendars, RoundingPolicy, Validity};
 
 /// The commercial terms between one seller and one buyer, during some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct TradeAgreement {
     pub correction_months: Option<u16>,
     /// Days from issue to due date.
     pub payment_terms_days: u16,
+    /// From which day to which a bill reaches.
+    pub calendars: Calendars,
 }
 
 /// Who rates the usage of an edge.

@@ -4,6 +4,7 @@
 //! **Does not own** storage, files, wire formats, the clock, or the engine that prices usage.
 
 mod agreement;
+mod calendar;
 mod earned_credit;
 mod exchange;
 mod ledger;
@@ -19,6 +20,7 @@ mod tax;
 mod validity;
 
 pub use agreement::{ExchangePolicy, Fixing, RateSource, RatedBy, TradeAgreement};
+pub use calendar::{BilledDays, BillingPeriods, Calendar, Calendars};
 pub use earned_credit::{AccessScope, CreditException, CreditFacts, EarnedCredit, EligibleAccess};
 pub use exchange::{AppliedRate, ExchangeRates, RATE_AGE_DAYS_MAX};
 pub use ledger::{LedgerEntry, LineOf, due_on, invoice_id, issued, received};

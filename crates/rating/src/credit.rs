@@ -39,12 +39,16 @@ impl Credit {
             let (from, until) = (from.max(period.0), until.min(period.1));
             (from < until).then_some((from, until))
         };
-        let mut granted = programme.credit.granted.iter();
-        let granted = granted
-            .find(|g| g.seller == *seller && clip(g.validity.micros(zone)) == Some(period))?;
+        // Of what is billed by anniversary, the grant of the month in which it ends counts.
+        let applies = |g: &&EarnedCredit| {
+            g.seller == *seller && clip(g.validity.micros(zone)).is_some_and(|of| of.1 == period.1)
+        };
+        let granted = programme.credit.granted.iter().find(applies)?;
+        let (from, until) = granted.validity.micros(zone);
         let mut earned: BTreeMap<AccessScope, Vec<(i64, i64)>> = BTreeMap::new();
         for access in programme.credit.access_to(programme, subscription) {
-            if let Some(part) = clip(access.validity.micros(zone)) {
+            let (eligible, ended) = access.validity.micros(zone);
+            if let Some(part) = clip((eligible.max(from), ended.min(until))) {
                 earned.entry(access.scope.clone()).or_default().push(part);
             }
         }

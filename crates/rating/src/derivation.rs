@@ -41,7 +41,7 @@ impl<'a> Derivations<'a> {
 
     /// The price, where one rule makes one price of one price all month long.
     pub fn flat(&self) -> Option<FlatPrice> {
-        let period = self.book.period;
+        let period = self.node.period;
         if self.node.agreed != period {
             return None;
         }
@@ -89,7 +89,7 @@ impl<'a> Derivations<'a> {
 
     /// The month, cut wherever anything that a price depends on changes.
     fn stretches(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let (start, end) = self.book.period;
+        let (start, end) = self.node.period;
         let mut cuts = vec![start, end];
         let mut cut = |from: i64, until: i64| {
             cuts.extend([from, until].into_iter().filter(|at| start < *at && *at < end));
@@ -148,7 +148,7 @@ impl<'a> Derivations<'a> {
     }
 
     fn buy_plus(&self, percent: Percent, at: i64) -> Result<Price, Gap> {
-        let bought = self.bought.as_ref().map(|bought| bought.schedule(self.book.period));
+        let bought = self.bought.as_ref().map(|bought| bought.schedule(self.node.period));
         let bought = bought.as_ref().and_then(|bought| bought.at(at));
         let bought = match bought.map(|interval| &interval.price) {
             Some(Ok(price)) => price,

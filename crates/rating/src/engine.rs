@@ -118,6 +118,10 @@ impl UsedResources {
 struct Path {
     subscription: Option<SubscriptionIndex>,
     steps: Vec<Step>,
+    /// From the first instant that some edge bills to the last.
+    period: (i64, i64),
+    /// Whether the edges bill different times.
+    is_uneven: bool,
 }
 
 /// An edge of a sale path.
@@ -126,6 +130,8 @@ struct Step {
     node: NodeIndex,
     edge: EdgeIndex,
     sold_on: Option<EdgeIndex>,
+    /// What the edge bills.
+    period: (i64, i64),
     rounding: RoundingPolicy,
     currency: Currency,
 }
@@ -204,7 +210,8 @@ impl<'b> Rater<'b> {
         let found = (self.subscriptions.get(subscription), self.meters.get(meter));
         let (Some(subscription), Some(meter)) = found else {
             self.finish_run(out)?;
-            return out.unpriced(self.unknown(subscription, meter, segment));
+            let unknown = self.unknown(subscription, meter, segment);
+            return unknown.map_or(Ok(()), |unknown| out.unpriced(unknown));
         };
         let continues = self
             .run
@@ -218,7 +225,7 @@ impl<'b> Rater<'b> {
         match &mut run.rating {
             Rating::Graduated(schedules, stretches, used) => {
                 let first = stretches.len();
-                stretches.extend(segment.stretches(book.period_micros().0));
+                stretches.extend(segment.stretches(self.path.period.0));
                 if schedules.iter().any(|schedule| schedule.depends_on_resources()) {
                     let subscription = book.subscription_id(subscription).to_string();
                     used.mark(&mut stretches[first..], rows, usage, &subscription)?;
@@ -227,7 +234,7 @@ impl<'b> Rater<'b> {
             }
             Rating::Flat(flat) => {
                 let of = RowsOf { subscription: subscription.0, meter: meter.0 };
-                let rows = flat.take(book.period_micros(), segment, &mut self.extents, rows)?;
+                let rows = flat.take(self.path.period, segment, &mut self.extents, rows)?;
                 if let Some(lines) = &mut self.lines {
                     lines.flat(of, rows, &flat.prices);
                 }
@@ -236,15 +243,19 @@ impl<'b> Rater<'b> {
         }
     }
 
-    fn unknown(&self, subscription: i32, meter: i32, segment: Segment<'_>) -> Unpriced {
-        let sum = segment.stretches(0).map(|row| row.quantity).sum();
-        Unpriced {
-            subscription: self.subscriptions.text(subscription).to_owned(),
+    /// Usage that nobody is billed for, unless it belongs to another month.
+    fn unknown(&self, subscription: i32, meter: i32, segment: Segment<'_>) -> Option<Unpriced> {
+        let subscription = self.subscriptions.text(subscription);
+        let (from, until) = self.book.period_of_unsold(subscription);
+        let rows = segment.stretches(from).filter(|row| row.meets(from, until));
+        let sum = rows.map(|row| row.quantity).reduce(|a, b| a + b)?;
+        Some(Unpriced {
+            subscription: subscription.to_owned(),
             meter: self.meters.text(meter).to_owned(),
             edge: None,
             reason: "the subscription has no sale path in this month".to_owned(),
             quantity: Quantity::from_mantissa(sum),
-        }
+        })
     }
 
     fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {
@@ -258,21 +269,22 @@ impl<'b> Rater<'b> {
         for node in nodes {
             self.prices.push(self.cache.get(self.book, node, meter));
         }
-        let rating =
-            if let Some(flat) = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare)) {
-                Rating::Flat(flat)
-            } else {
-                let period = self.book.period_micros();
-                let schedules = self.prices.iter().map(|price| price.schedule(period)).collect();
-                Rating::Graduated(schedules, Vec::new(), UsedResources::default())
-            };
+        let flat = flat::Flat::of(&self.prices, std::mem::take(&mut self.spare));
+        let rating = if let Some(flat) = flat.filter(|_| !self.path.is_uneven) {
+            Rating::Flat(flat)
+        } else {
+            let priced = self.prices.iter().zip(&self.path.steps);
+            let schedules = priced.map(|(price, step)| price.schedule(step.period)).collect();
+            Rating::Graduated(schedules, Vec::new(), UsedResources::default())
+        };
         Run { subscription, meter, rating }
     }
 
     fn finish_run(&mut self, out: &mut impl Output) -> Result<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
         let (subscription, meter) = (run.subscription, run.meter);
-        let key = RunKey { book: self.book, steps: &self.path.steps, subscription, meter };
+        let Path { steps, period, .. } = &self.path;
+        let key = RunKey { book: self.book, steps, period: *period, subscription, meter };
         match run.rating {
             Rating::Flat(flat) => {
                 flat.groups(key, out)?;
@@ -303,6 +315,8 @@ impl Path {
         }
         self.subscription = Some(subscription);
         self.steps.clear();
+        self.period = book.period_of(subscription);
+        self.is_uneven = book.is_uneven(subscription);
         let edges = book.path(subscription);
         let path = edges.iter().zip(book.nodes(subscription)).enumerate();
         self.steps.extend(path.map(|(at, (edge, node))| {
@@ -312,6 +326,7 @@ impl Path {
                 node: *node,
                 edge: *edge,
                 sold_on: sold_on.filter(|next| book.is_beside(*next) == book.is_beside(*edge)),
+                period: book.period_of_node(*node),
                 rounding: book.rounding(subscription, *edge),
                 currency: terms.currency,
             }
@@ -324,6 +339,8 @@ impl Path {
 struct RunKey<'a> {
     book: &'a RateBook,
     steps: &'a [Step],
+    /// What some edge bills.
+    period: (i64, i64),
     subscription: SubscriptionIndex,
     meter: MeterIndex,
 }

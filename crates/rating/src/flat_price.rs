@@ -125,7 +125,7 @@ impl FlatNode {
     /// Reduces a node; none where the agreement does not apply all month long, or the prices do
     /// not follow from those further up the sale path.
     pub fn of(node: &Node, lists: &[List], nodes: &[Node], period: (i64, i64)) -> Option<Self> {
-        if node.agreed != period || node.is_detached {
+        if (node.period, node.agreed) != (period, period) || node.is_detached {
             return None;
         }
         let rate_from = |from: Currency| {

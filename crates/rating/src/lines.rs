@@ -364,8 +364,9 @@ impl<'n> LineFormat<'n> {
             Field::new("slice", runs_of(DataType::Int32), false),
             Field::new("quantity", quantity.data_type(), false),
         ];
-        // An edge that its seller rates, always the first of a path, may have no price.
-        let shortest = book.depth_min();
+        // An edge that its seller rates, always the first of a path, may have no price; and one may
+        // bill what another one bills with another month.
+        let shortest = if book.bills_months() { book.depth_min() } else { 0 };
         let received = book.edges().iter().any(|edge| edge.is_received);
         for (at, amount) in amounts.iter().enumerate() {
             let (edge, nullable) = (at + 1, at >= shortest || (received && at == 0));

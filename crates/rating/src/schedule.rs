@@ -230,7 +230,8 @@ impl NodePrice {
         bought: Option<Self>,
     ) -> Self {
         if let Some((credit, without)) = &book.nodes[node.get()].credit {
-            return credit.apply(Self::derive(book, *without, meter, bought), meter, book.period);
+            let price = Self::derive(book, *without, meter, bought);
+            return credit.apply(price, meter, book.period_of_node(node));
         }
         let derivations = Derivations::new(book, node, meter, bought);
         if let Some(flat) = derivations.flat() {
@@ -313,7 +314,7 @@ pub enum Origin<'a> {
 impl RateBook {
     /// The prices of a meter on a node, over the month.
     pub fn schedule(&self, node: NodeIndex, meter: MeterIndex) -> Arc<Schedule> {
-        self.node_price(node, meter).schedule(self.period)
+        self.node_price(node, meter).schedule(self.period_of_node(node))
     }
 
     /// The price of a meter on a node, where it applies all month long whatever the quantity.

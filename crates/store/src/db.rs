@@ -17,7 +17,7 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 const PLACEHOLDERS_MAX: usize = 600;
 
 /// The migrations, in order. They only add.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("0001_facts", include_str!("../migrations/0001_facts.sql")),
     ("0002_catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("0003_close", include_str!("../migrations/0003_close.sql")),
@@ -26,6 +26,7 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("0006_tax", include_str!("../migrations/0006_tax.sql")),
     ("0007_received", include_str!("../migrations/0007_received.sql")),
     ("0008_credit", include_str!("../migrations/0008_credit.sql")),
+    ("0009_calendars", include_str!("../migrations/0009_calendars.sql")),
 ];
 
 /// A value of a column.

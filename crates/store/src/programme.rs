@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    CreditFacts, Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation,
+    Calendars, CreditFacts, Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation,
     PriceBook, PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts, Tier, Tiers,
     TradeAgreement, Validity,
 };
@@ -65,7 +65,7 @@ impl Tx {
         self.insert(
             "INSERT INTO agreement (seller_id, buyer_id, from_on, known_at, until_on, currency, \
              price_book, rounding, rate_source, rate_fixing, payment_terms_days, rate_restated, \
-             tax_rounding, correction_months, rated)",
+             tax_rounding, correction_months, rated, plan_calendar, legacy_calendar)",
             "",
             changes.agreements.iter().map(|a| agreement_values(a, &known)),
         )
@@ -200,7 +200,7 @@ impl Tx {
     async fn agreements(&mut self, known_at: i64) -> Result<Vec<TradeAgreement>> {
         let sql = "SELECT seller_id, buyer_id, from_on, until_on, currency, price_book, rounding, \
                    rate_source, rate_fixing, payment_terms_days, rate_restated, tax_rounding, correction_months, \
-                   rated FROM agreement a \
+                   rated, plan_calendar, legacy_calendar FROM agreement a \
                    WHERE known_at = (SELECT MAX(known_at) FROM agreement k \
                    WHERE k.seller_id = a.seller_id AND k.buyer_id = a.buyer_id \
                      AND k.from_on = a.from_on AND k.known_at <= $1) \
@@ -224,6 +224,10 @@ impl Tx {
                     tax_rounding: row.parsed(11, "rounding of taxes")?,
                     correction_months: row.optional_int(12)?.map(|months| months as u16),
                     payment_terms_days: row.int(9)? as u16,
+                    calendars: Calendars {
+                        plan: row.parsed(14, "calendar")?,
+                        legacy: row.parsed(15, "calendar")?,
+                    },
                 })
             })
             .collect()
@@ -356,6 +360,8 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         text(a.tax_rounding),
         a.correction_months.map_or(Value::Null, int),
         text(a.rated),
+        text(a.calendars.plan),
+        text(a.calendars.legacy),
     ]
 }
 

@@ -165,6 +165,7 @@ impl World {
             },
             tax_rounding: Rounding::HalfUp,
             correction_months: None,
+            calendars: domain::Calendars::default(),
             payment_terms_days: 30,
         });
     }

@@ -312,6 +312,14 @@ pub(super) struct AgreementEntry {
     /// Days from issue to due date; 30 if left out.
     #[schemars(with = "Option<i64>")]
     pub payment_terms_days: Option<Spanned<i64>>,
+    /// From which day to which a month's invoice bills subscriptions to plans: `calendar-month`, or
+    /// `anniversary`: up to the day before the one with the number of the subscription's first day.
+    /// `calendar-month` if left out.
+    #[schemars(with = "Option<String>")]
+    pub plan_calendar: Option<Text>,
+    /// The same for subscriptions to legacy offers.
+    #[schemars(with = "Option<String>")]
+    pub legacy_calendar: Option<Text>,
 }
 
 /// Where the exchange rates of an edge come from.

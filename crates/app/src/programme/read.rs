@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use domain::{
-    Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries, Offer, Organisation,
+    Calendar, Calendars, Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries, Offer, Organisation,
     PriceBook, PriceRule, Programme, RateSource, RatedBy, Relationship, Role, RoundingPolicy,
     Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
@@ -358,6 +358,9 @@ impl<'a> Reader<'a> {
             self.fault(line, "payment_terms_days", Some(&terms.to_string()), reason);
             return None;
         }
+        let months = Calendar::CalendarMonth;
+        let plan = self.or_else(entry.plan_calendar.as_ref(), "plan_calendar", months);
+        let legacy = self.or_else(entry.legacy_calendar.as_ref(), "legacy_calendar", months);
         let agreement = TradeAgreement {
             seller: seller?,
             buyer: buyer?,
@@ -370,6 +373,7 @@ impl<'a> Reader<'a> {
             tax_rounding: tax_rounding?,
             correction_months: corrections.map(|months| *months.get_ref() as u16),
             payment_terms_days: terms as u16,
+            calendars: Calendars { plan: plan?, legacy: legacy? },
         };
         let fields = [
             ("seller", self.at(&entry.seller)),

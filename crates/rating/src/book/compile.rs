@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, OfferFamily, PriceSheet,
+    BillingPeriods, Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, OfferFamily, PriceSheet,
     PricedBy, Programme, RatedBy, Subscription, TradeAgreement,
 };
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
@@ -30,7 +30,9 @@ pub(super) fn compile(
     let zone = &facts.programme.zone;
     let period = month.in_zone(zone);
     let period = (instant_micros(period.start()), instant_micros(period.end()));
-    let mut compiler = Compiler::new(facts, draft, month, period);
+    let periods = BillingPeriods::of(facts.programme, month);
+    let drafted = draft.map(|draft| BillingPeriods::of(&draft.programme, month));
+    let mut compiler = Compiler::new(facts, draft, (periods, drafted), (month, period));
     compiler.edges();
     compiler.meters(used);
     compiler.books();
@@ -46,6 +48,8 @@ pub(super) fn compile(
         month,
         zone: zone.clone(),
         period,
+        usage_period: compiler.envelope(),
+        periods: compiler.periods,
         by_meter: Ids::new(compiler.meters.iter().map(MeterId::as_str)),
         by_subscription: Ids::new(compiler.subscriptions.iter().map(|(id, _)| id.to_string())),
         meters: compiler.meters,
@@ -72,12 +76,21 @@ struct NodeKey {
     currency: Currency,
     exchange: Option<ExchangePolicy>,
     rates: usize,
+    period: (i64, i64),
     agreed: (i64, i64),
     fallback: Option<NodeIndex>,
 }
 
 /// A seller and a buyer.
 type Pair = (OrganisationId, OrganisationId);
+
+/// An edge of a sale path, and what it bills of a subscription.
+#[derive(Clone, Copy)]
+struct Step {
+    pair: Pair,
+    edge: EdgeIndex,
+    period: (i64, i64),
+}
 
 /// One version of the facts: there is one more than restatements.
 struct Version<'a> {
@@ -94,6 +107,9 @@ struct Compiler<'a> {
     facts: Facts<'a>,
     month: Month,
     period: (i64, i64),
+    /// What subscriptions are billed, and what they would be by the draft.
+    periods: BillingPeriods,
+    drafted: Option<BillingPeriods>,
     /// Oldest first: restated ones, that of the facts themselves, and the draft if there is one.
     versions: Vec<Version<'a>>,
     /// Which one is that of the facts themselves.
@@ -120,8 +136,8 @@ impl<'a> Compiler<'a> {
     fn new(
         facts: Facts<'a>,
         draft: Option<&'a PriceFacts>,
-        month: Month,
-        period: (i64, i64),
+        (periods, drafted): (BillingPeriods, Option<BillingPeriods>),
+        (month, period): (Month, (i64, i64)),
     ) -> Self {
         let version = |programme, sheets, rates| Version {
             programme,
@@ -141,6 +157,8 @@ impl<'a> Compiler<'a> {
             facts,
             month,
             period,
+            periods,
+            drafted,
             versions,
             newest,
             products: Labels::default(),
@@ -161,22 +179,39 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The agreements of the month on the sale paths in use, each an edge.
+    /// From the first instant that some edge bills to the last.
+    fn envelope(&self) -> (i64, i64) {
+        let billed = self.periods.envelope();
+        let drafted = self.drafted.as_ref().map_or(billed, BillingPeriods::envelope);
+        (billed.0.min(drafted.0), billed.1.max(drafted.1))
+    }
+
+    /// Whether some of a subscription is billed with the month.
+    fn is_sold(&self, subscription: &Subscription) -> bool {
+        let zone = &self.facts.programme.zone;
+        let billed = self.periods.of_subscription(subscription.id);
+        overlap(subscription.validity.micros(zone), billed).is_some()
+    }
+
+    /// The agreements of the month on the sale paths in use, each an edge. What is left to be billed
+    /// by anniversary after the last agreement has ended is billed by that one.
     fn edges(&mut self) {
         let zone = &self.facts.programme.zone;
-        let sold = self.facts.programme.subscriptions.values();
-        let sold = sold.filter(|s| overlap(s.validity.micros(zone), self.period).is_some());
+        let (month, envelope) = (self.period, self.envelope());
+        let sold = self.facts.programme.subscriptions.values().filter(|s| self.is_sold(s));
         let on_paths: HashSet<_> = sold.flat_map(Subscription::edges).collect();
         for version in &mut self.versions {
-            let mut agreements: Vec<_> = version
-                .programme
-                .agreements
-                .iter()
-                .filter(|a| overlap(a.validity.micros(zone), self.period).is_some())
-                .filter(|a| on_paths.contains(&(a.seller, a.buyer)))
-                .collect();
+            let agreements = version.programme.agreements.iter();
+            let agreements = agreements.filter(|a| on_paths.contains(&(a.seller, a.buyer)));
+            let applies = |a: &TradeAgreement, period| overlap(a.validity.micros(zone), period);
+            let (now, before): (Vec<_>, Vec<_>) =
+                agreements.partition(|a| applies(a, month).is_some());
+            let mut ended: Vec<_> = before;
+            ended.retain(|a| !a.calendars.are_months() && applies(a, envelope).is_some());
+            ended.sort_by_key(|a| std::cmp::Reverse(a.validity.from()));
+            let mut agreements: Vec<_> = now;
             agreements.sort_by_key(|a| (a.seller, a.buyer, a.validity.from()));
-            for agreement in agreements {
+            for agreement in agreements.into_iter().chain(ended) {
                 let key = (agreement.seller, agreement.buyer);
                 version.agreements.entry(key).or_insert(agreement);
             }
@@ -262,31 +297,22 @@ impl<'a> Compiler<'a> {
     }
 
     fn subscription(&mut self, subscription: &Subscription) {
-        let zone = &self.facts.programme.zone;
-        if overlap(subscription.validity.micros(zone), self.period).is_none() {
+        if !self.is_sold(subscription) {
             return;
         }
-        let path: Vec<Pair> = subscription.edges().collect();
-        let edges = path.iter().map(|pair| self.edge_index.get(pair).copied());
-        let Some(edges) = edges.collect::<Option<Vec<EdgeIndex>>>() else { return };
-        let mut nodes: Vec<NodeIndex> = Vec::new();
-        let newest = self.newest_nodes((&path, &edges), &subscription.offer);
-        for at in 0..path.len() {
-            let priced = self.priced_by(path[at], i64::MAX);
-            let above = nodes.last().copied();
-            let paid = match self.facts.restated {
-                Some(_) => self.paid(&path[..at], priced.at, (&subscription.offer, &newest)),
-                None => above,
-            };
-            let of = (&subscription.offer, newest.get(at).copied());
-            let node = self.node((path[at], edges[at]), priced.version, paid, of);
-            let node = if paid == above { node } else { self.detached(node) };
-            nodes.push(node);
-        }
+        let steps = subscription.edges().enumerate().map(|(at, pair)| {
+            let edge = self.edge_index.get(&pair).copied()?;
+            Some(Step { pair, edge, period: self.periods.micros(subscription.id, at) })
+        });
+        let Some(path) = steps.collect::<Option<Vec<Step>>>() else { return };
+        let mut nodes = self.over_own_periods(&path, |compiler, path| {
+            compiler.billed_nodes(path, &subscription.offer)
+        });
         if let Some(first) = nodes.first_mut() {
-            let version = self.priced_by(path[0], i64::MAX).version;
+            let version = self.priced_by(path[0].pair, i64::MAX).version;
             *first = self.less_credit(*first, version, subscription);
         }
+        let edges = path.iter().map(|step| step.edge).collect();
         let mut chain = Chain { edges, nodes, rounds_as_legacy: false };
         if self.newest + 1 < self.versions.len() {
             self.add_beside(&mut chain, &path, subscription);
@@ -303,20 +329,71 @@ impl<'a> Compiler<'a> {
         self.subscriptions.push((subscription.id, index));
     }
 
-    /// Adds the sale path again, by the draft.
-    fn add_beside(&mut self, chain: &mut Chain, path: &[Pair], subscription: &Subscription) {
-        let draft = self.versions[self.newest + 1].programme;
-        let drafted = draft.subscriptions.get(&subscription.id).unwrap_or(subscription);
-        let (billed, mut above) = (self.edge_index.len() as u32, None);
-        for (at, pair) in path.iter().enumerate() {
-            let edge = EdgeIndex(chain.edges[at].0 + billed);
-            let node = self.node((*pair, edge), self.newest + 1, above, (&drafted.offer, None));
-            chain.edges.push(edge);
-            let charged =
-                if at == 0 { self.less_credit(node, self.newest + 1, drafted) } else { node };
-            chain.nodes.push(charged);
-            above = Some(node);
+    /// The nodes of a sale path. What an edge pays for what it bills follows from what its seller
+    /// pays for the same time, also where the seller itself is billed another time.
+    fn over_own_periods(
+        &mut self,
+        path: &[Step],
+        nodes: impl Fn(&mut Self, &[Step]) -> Vec<NodeIndex>,
+    ) -> Vec<NodeIndex> {
+        let mut known: Vec<((i64, i64), Vec<NodeIndex>)> = Vec::with_capacity(1);
+        for Step { period, .. } in path {
+            if known.iter().all(|(of, _)| of != period) {
+                let alike: Vec<Step> =
+                    path.iter().map(|step| Step { period: *period, ..*step }).collect();
+                known.push((*period, nodes(self, &alike)));
+            }
         }
+        let of = |period| known.iter().find(|(of, _)| *of == period).map(|(_, nodes)| nodes);
+        let own = path.iter().enumerate();
+        own.filter_map(|(at, step)| of(step.period)?.get(at).copied()).collect()
+    }
+
+    /// The nodes that bill a sale path whose edges all bill the same time.
+    fn billed_nodes(&mut self, path: &[Step], offer: &Key) -> Vec<NodeIndex> {
+        let mut nodes: Vec<NodeIndex> = Vec::with_capacity(path.len());
+        let newest = self.newest_nodes(path, offer);
+        for at in 0..path.len() {
+            let priced = self.priced_by(path[at].pair, i64::MAX);
+            let above = nodes.last().copied();
+            let paid = match self.facts.restated {
+                Some(_) => self.paid(&path[..at], priced.at, (offer, &newest)),
+                None => above,
+            };
+            let node = self.node(path[at], priced.version, paid, (offer, newest.get(at).copied()));
+            let node = if paid == above { node } else { self.detached(node) };
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    /// Adds the sale path again, by the draft.
+    fn add_beside(&mut self, chain: &mut Chain, path: &[Step], subscription: &Subscription) {
+        let (billed, draft) = (self.edge_index.len() as u32, self.newest + 1);
+        let drafted = self.versions[draft].programme.subscriptions.get(&subscription.id);
+        let drafted = drafted.unwrap_or(subscription);
+        let period = |at| {
+            let periods = self.drafted.as_ref().unwrap_or(&self.periods);
+            periods.micros(subscription.id, at)
+        };
+        let beside = path.iter().enumerate().map(|(at, step)| {
+            let edge = EdgeIndex(step.edge.0 + billed);
+            Step { edge, period: period(at), ..*step }
+        });
+        let beside: Vec<Step> = beside.collect();
+        let mut nodes = self.over_own_periods(&beside, |compiler, path| {
+            let mut nodes: Vec<NodeIndex> = Vec::with_capacity(path.len());
+            for step in path {
+                let above = nodes.last().copied();
+                nodes.push(compiler.node(*step, draft, above, (&drafted.offer, None)));
+            }
+            nodes
+        });
+        if let Some(first) = nodes.first_mut() {
+            *first = self.less_credit(*first, draft, drafted);
+        }
+        chain.edges.extend(beside.iter().map(|step| step.edge));
+        chain.nodes.extend(nodes);
     }
 
     /// By which version of the facts an edge is priced, by what was accepted up to an instant.
@@ -337,29 +414,24 @@ impl<'a> Compiler<'a> {
     /// What the last buyer of a path paid, by what was accepted up to an instant.
     fn paid(
         &mut self,
-        path: &[Pair],
+        path: &[Step],
         until: i64,
         (offer, newest): (&Key, &[NodeIndex]),
     ) -> Option<NodeIndex> {
         let (last, above) = path.split_last()?;
-        let priced = self.priced_by(*last, until);
+        let priced = self.priced_by(last.pair, until);
         let paid = self.paid(above, priced.at, (offer, newest));
-        let edge = self.edge_index.get(last).copied()?;
         let fallback = newest.get(above.len()).copied();
-        Some(self.node((*last, edge), priced.version, paid, (offer, fallback)))
+        Some(self.node(*last, priced.version, paid, (offer, fallback)))
     }
 
     /// The nodes of a sale path by the newest facts alone; none where nothing was restated.
-    fn newest_nodes(
-        &mut self,
-        (path, edges): (&[Pair], &[EdgeIndex]),
-        offer: &Key,
-    ) -> Vec<NodeIndex> {
+    fn newest_nodes(&mut self, path: &[Step], offer: &Key) -> Vec<NodeIndex> {
         let mut nodes: Vec<NodeIndex> = Vec::new();
         if self.facts.restated.is_some() {
-            for (pair, edge) in path.iter().zip(edges) {
+            for step in path {
                 let above = nodes.last().copied();
-                nodes.push(self.node((*pair, *edge), self.newest, above, (offer, None)));
+                nodes.push(self.node(*step, self.newest, above, (offer, None)));
             }
         }
         nodes
@@ -373,7 +445,7 @@ impl<'a> Compiler<'a> {
 
     fn node(
         &mut self,
-        (pair, edge): (Pair, EdgeIndex),
+        Step { pair, edge, period }: Step,
         version: usize,
         parent: Option<NodeIndex>,
         (offer, fallback): (&Key, Option<NodeIndex>),
@@ -383,7 +455,6 @@ impl<'a> Compiler<'a> {
         if let Some(own) = own.filter(|own| self.nodes[own.get()].parent == parent) {
             return own;
         }
-        let zone = &self.facts.programme.zone;
         let sheet = self.offer(version, offer).map(|offer| &offer.price_sheet);
         let first = self.first_agreed(pair);
         let of = &self.versions[version];
@@ -391,14 +462,15 @@ impl<'a> Compiler<'a> {
         let agreement = of.agreements.get(&pair).copied();
         let currency = self.edges[edge.get()].currency;
         let agreed = agreement
-            .and_then(|a| overlap(a.validity.micros(zone), self.period))
-            .unwrap_or((self.period.0, self.period.0));
+            .and_then(|a| overlap(self.agreed(of.programme, a, period), period))
+            .unwrap_or((period.0, period.0));
         let book = agreement.and_then(|a| of.books.get(&a.price_book)).copied();
         let exchange = agreement.map(|a| a.exchange);
         let is_billed = version <= self.newest;
         let keeps = is_billed && !exchange.is_some_and(|exchange| exchange.restated);
         let rates = if keeps { first } else { version };
-        let key = NodeKey { parent, list, book, currency, exchange, rates, agreed, fallback };
+        let key =
+            NodeKey { parent, list, book, currency, exchange, rates, period, agreed, fallback };
         if let Some(node) = self.node_index.get(&key) {
             return *node;
         }
@@ -407,6 +479,7 @@ impl<'a> Compiler<'a> {
             list,
             book,
             currency,
+            period,
             agreed,
             rates: self.rates_into(currency, (exchange, rates), parent, list, book),
             buys: book.is_some_and(|book| self.books[book as usize].buys()),
@@ -422,6 +495,29 @@ impl<'a> Compiler<'a> {
         self.nodes.push(node);
         self.node_index.insert(key, index);
         index
+    }
+
+    /// When an agreement applies. Its terms also bill what lies before it and is billed with its
+    /// first month, where another agreement goes before it.
+    fn agreed(
+        &self,
+        programme: &Programme,
+        agreement: &TradeAgreement,
+        period: (i64, i64),
+    ) -> (i64, i64) {
+        let mut validity = agreement.validity;
+        let (from, until) = validity.micros(&self.facts.programme.zone);
+        if from <= period.0 || self.period.0 <= period.0 {
+            return (from, until);
+        }
+        let of_pair = |a: &&TradeAgreement| (a.seller, a.buyer) == (agreement.seller, agreement.buyer);
+        let earlier: Vec<_> = programme.agreements.iter().filter(of_pair).collect();
+        while let Some(before) =
+            earlier.iter().find(|a| a.validity.until() == Some(validity.from()))
+        {
+            validity = before.validity;
+        }
+        (validity.micros(&self.facts.programme.zone).0, until)
     }
 
     /// The node with the prices of another less what is earned on a subscription, by some version
@@ -441,7 +537,7 @@ impl<'a> Compiler<'a> {
             let list = list.map(|list| &lists[list as usize]);
             Arc::clone(known.or_insert_with(|| credit::excluded(list, &granted.except, meters)))
         };
-        let month = (&self.facts.programme.zone, self.period);
+        let month = (&self.facts.programme.zone, self.nodes[without.get()].period);
         let Some(credit) = Credit::of(programme, subscription, month, excluded) else {
             return without;
         };

@@ -38,7 +38,7 @@ fn describe(book: &RateBook, engine_version: u32, out: &mut Hashed) -> std::fmt:
         }
     }
     for node in &book.nodes {
-        describe_node(node, out)?;
+        describe_node(node, book.period, out)?;
     }
     for edge in &book.edges {
         writeln!(out, "edge {edge:?}")?;
@@ -60,9 +60,12 @@ fn describe_list(list: &List, out: &mut Hashed) -> std::fmt::Result {
     Ok(())
 }
 
-fn describe_node(node: &Node, out: &mut Hashed) -> std::fmt::Result {
+fn describe_node(node: &Node, month: (i64, i64), out: &mut Hashed) -> std::fmt::Result {
     let Node { parent, list, book, currency, agreed, rates, fallback, credit, .. } = node;
     writeln!(out, "node {parent:?} {list:?} {book:?} {currency} {agreed:?}")?;
+    if node.period != month {
+        writeln!(out, "period {:?}", node.period)?;
+    }
     if let Some(fallback) = fallback {
         writeln!(out, "fallback {fallback:?}")?;
     }

@@ -13,7 +13,10 @@ mod rules;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::{AppliedRate, ListedMeter, Meter, OfferFamily, Restatements, RoundingPolicy};
+use domain::{
+    AppliedRate, BilledDays, BillingPeriods, ListedMeter, Meter, OfferFamily, Restatements,
+    RoundingPolicy,
+};
 use kernel::{
     Currency, ExchangeRate, Key, MeterId, Month, OrganisationId, Result, SubscriptionId, Zone,
 };
@@ -147,7 +150,9 @@ pub(crate) struct Node {
     pub book: Option<u32>,
     /// The currency of the edge.
     pub currency: Currency,
-    /// When the agreement applies, clipped to the month, in microseconds.
+    /// What the edge bills with the month, half open, in microseconds.
+    pub period: (i64, i64),
+    /// When the agreement applies, clipped to that period, in microseconds.
     pub agreed: (i64, i64),
     /// The rates into the edge's currency from those that rules may need; few.
     pub rates: Vec<(Currency, std::result::Result<AppliedRate, Arc<str>>)>,
@@ -212,6 +217,10 @@ pub struct RateBook {
     pub(crate) zone: Zone,
     /// The month, half open, in microseconds.
     pub(crate) period: (i64, i64),
+    /// What subscriptions are billed that do not simply follow the month.
+    periods: BillingPeriods,
+    /// From the first instant that some edge bills to the last.
+    usage_period: (i64, i64),
     pub(crate) meters: Vec<MeterId>,
     pub(crate) lists: Vec<List>,
     pub(crate) books: Vec<Rules>,
@@ -297,6 +306,49 @@ impl RateBook {
         self.period
     }
 
+    /// From the first instant that some edge bills to the last: the month, unless some
+    /// subscriptions are billed by their anniversaries.
+    pub const fn usage_period(&self) -> (i64, i64) {
+        self.usage_period
+    }
+
+    /// Whether every edge bills the month and nothing else.
+    pub fn bills_months(&self) -> bool {
+        self.nodes.iter().all(|node| node.period == self.period)
+    }
+
+    /// What is billed of a subscription on some edge of its path, half open, in microseconds.
+    pub fn period_of(&self, subscription: SubscriptionIndex) -> (i64, i64) {
+        let nodes = self.nodes(subscription).iter().map(|node| self.nodes[node.get()].period);
+        nodes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(self.period)
+    }
+
+    /// What an edge bills by the prices of a node, half open, in microseconds.
+    pub fn period_of_node(&self, node: NodeIndex) -> (i64, i64) {
+        self.nodes[node.get()].period
+    }
+
+    /// The days that the edge at a position of a subscription's path bills.
+    pub fn billed_days(&self, subscription: SubscriptionIndex, position: usize) -> BilledDays {
+        self.periods.days(self.subscription_id(subscription), position)
+    }
+
+    /// Whether the edges of a subscription's path bill different days.
+    pub fn is_uneven(&self, subscription: SubscriptionIndex) -> bool {
+        let nodes = self.nodes(subscription).iter().map(|node| self.nodes[node.get()].period);
+        let mut periods = nodes;
+        let first = periods.next();
+        periods.any(|period| Some(period) != first)
+    }
+
+    /// What would be billed of a subscription that is not sold in this month.
+    pub(crate) fn period_of_unsold(&self, id: &str) -> (i64, i64) {
+        if self.periods.are_months() {
+            return self.period;
+        }
+        id.parse().map_or(self.period, |id| self.periods.of_subscription(id))
+    }
+
     /// The edges, by [`EdgeIndex`]; ordered by seller and buyer.
     pub fn edges(&self) -> &[Edge] {
         &self.edges
@@ -365,9 +417,12 @@ impl RateBook {
     /// Whether subscriptions are sold along the same paths on the same terms as by another book,
     /// whatever they cost.
     pub fn has_terms_of(&self, other: &Self) -> bool {
-        let paths = |book: &Self| -> Vec<(SubscriptionId, Vec<EdgeIndex>)> {
-            let path =
-                |(id, at): &(SubscriptionId, u32)| (*id, book.chains[*at as usize].edges.clone());
+        let paths = |book: &Self| -> Vec<(SubscriptionId, Vec<EdgeIndex>, Vec<(i64, i64)>)> {
+            let path = |(id, at): &(SubscriptionId, u32)| {
+                let Chain { edges, nodes, .. } = &book.chains[*at as usize];
+                let periods = nodes.iter().map(|node| book.nodes[node.get()].period);
+                (*id, edges.clone(), periods.collect())
+            };
             book.subscriptions.iter().map(path).collect()
         };
         self.period == other.period && self.edges == other.edges && paths(self) == paths(other)
@@ -394,6 +449,9 @@ impl RateBook {
 
     /// Whether some price may change within the month, so that the times of usage matter.
     pub fn changes_within(&self) -> bool {
+        if !self.bills_months() {
+            return true;
+        }
         let (start, end) = self.period;
         let inside = |at: i64| start < at && at < end;
         let agreed = self.nodes.iter().any(|n| inside(n.agreed.0) || inside(n.agreed.1));

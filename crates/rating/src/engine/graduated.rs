@@ -33,6 +33,11 @@ struct Place {
     credited: bool,
 }
 
+impl Place {
+    /// Where an edge has what it does not bill with this month, and another edge does.
+    const OUTSIDE: Self = Self { tier: u32::MAX, interval: u32::MAX, credited: false };
+}
+
 /// How the records of a run are cut on one edge, and on all others with the same tiers and dates.
 #[derive(Debug)]
 struct Cut {
@@ -80,7 +85,7 @@ impl Graduated<'_> {
             let same = above.filter(|above| is_cut_alike(&self.schedules[*above], schedule));
             let cut = match same.and_then(|above| found.of[above]) {
                 Some(cut) => cut,
-                None => match Cut::new(schedule, self.rows, self.resources) {
+                None => match Cut::new(schedule, self) {
                     Ok(cut) => {
                         found.cuts.push(cut?);
                         found.cuts.len() - 1
@@ -170,13 +175,16 @@ impl Graduated<'_> {
 impl Cut {
     fn new<'s>(
         schedule: &'s Schedule,
-        rows: &[Stretch],
-        resources: &[String],
+        run: Graduated<'_>,
     ) -> std::result::Result<Result<Self>, NoPrice<'s>> {
+        let Graduated { rows, resources, key: RunKey { period, .. }, .. } = run;
         let mut slices = Vec::with_capacity(rows.len() + 2);
-        cut(schedule, rows, resources, &mut slices)?;
+        cut(schedule, period, (rows, resources), &mut slices)?;
         // Stable: the parts of a record stay in the order of time.
-        if schedule.intervals.len() > 1 {
+        if bounds(&schedule.intervals) != Some(period) {
+            fill_up(schedule, period, rows, &mut slices);
+            slices.sort_by_key(|slice| (slice.row, slice.start));
+        } else if schedule.intervals.len() > 1 {
             slices.sort_by_key(|slice| slice.row);
         }
         Ok(sums(&slices).map(|sums| Self { slices, sums }))
@@ -211,7 +219,7 @@ fn priced_units(schedule: &Schedule, tier: &[Sum]) -> Result<Vec<Sum>> {
 /// Adds slices up by place. There are few places, and neighbours mostly share them.
 fn sums(slices: &[Slice]) -> Result<Vec<Sum>> {
     let mut sums: Vec<Sum> = Vec::with_capacity(4);
-    for Slice { place, quantity, .. } in slices {
+    for Slice { place, quantity, .. } in slices.iter().filter(|s| s.place != Place::OUTSIDE) {
         let largest = quantity.unsigned_abs();
         match sums.iter_mut().rfind(|sum| sum.place == *place) {
             Some(sum) => {
@@ -271,10 +279,13 @@ impl Rated {
         for row in 0..self.rows as u32 {
             let mut number = 0;
             while let Some(part) = next_part(&cursors, row) {
-                lines.extend(of, number, &[part.start]);
-                lines.quantity.push_quantity(part.quantity)?;
                 places.clear();
                 places.extend(cursors.iter_mut().map(|cursor| cursor.take(part.quantity)));
+                if places.iter().all(|place| *place == Place::OUTSIDE) {
+                    continue;
+                }
+                lines.extend(of, number, &[part.start]);
+                lines.quantity.push_quantity(part.quantity)?;
                 let cut = |position: usize| self.cuts.of.get(position).copied().flatten();
                 let place = |position: usize| cut(position).map(|cut| places[cut]);
                 self.charge(lines, place, &[part.quantity])?;
@@ -295,7 +306,8 @@ impl Rated {
     ) -> Result<()> {
         let (mut row, mut number) = (u32::MAX, 0);
         let mut quantities = Vec::new();
-        for mut stretch in slices.chunk_by(|a, b| a.place == b.place) {
+        let stretches = slices.chunk_by(|a, b| a.place == b.place);
+        for mut stretch in stretches.filter(|stretch| stretch[0].place != Place::OUTSIDE) {
             while !stretch.is_empty() {
                 let (now, later) = stretch.split_at(lines.room().min(stretch.len()));
                 quantities.clear();
@@ -324,7 +336,7 @@ impl Rated {
         quantities: &[i128],
     ) -> Result<()> {
         for position in 0..lines.amounts.len() {
-            let Some(place) = place(position) else {
+            let Some(place) = place(position).filter(|place| *place != Place::OUTSIDE) else {
                 lines.tier(position, None, quantities.len());
                 lines.amounts[position].extend_null(quantities.len());
                 continue;
@@ -434,8 +446,8 @@ struct NoPrice<'a> {
 /// did not.
 fn cut<'a>(
     schedule: &'a Schedule,
-    rows: &[Stretch],
-    resources: &[String],
+    period: (i64, i64),
+    (rows, resources): (&[Stretch], &[String]),
     slices: &mut Vec<Slice>,
 ) -> Result<(), NoPrice<'a>> {
     let mut counter = 0;
@@ -450,8 +462,7 @@ fn cut<'a>(
                 let quantity = row.used_until(interval.until) - row.used_until(interval.from);
                 // Nothing was used in this part. Where nothing was used in any, the first one
                 // stands for the record, so that every record has a line.
-                if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(schedule, row))
-                {
+                if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(row, period)) {
                     continue;
                 }
                 let price = match &interval.price {
@@ -494,10 +505,33 @@ fn is_first_of(schedule: &Schedule, at: usize, row: &Stretch) -> bool {
     !schedule.intervals[..at].iter().any(|interval| row.meets(interval.from, interval.until))
 }
 
-/// Whether a record has nothing in any interval.
-fn uses_nothing(schedule: &Schedule, row: &Stretch) -> bool {
-    let ends = schedule.intervals.first().zip(schedule.intervals.last());
-    ends.is_some_and(|(first, last)| row.used_until(last.until) == row.used_until(first.from))
+/// Whether a record has nothing in a period.
+fn uses_nothing(row: &Stretch, (from, until): (i64, i64)) -> bool {
+    row.used_until(until) == row.used_until(from)
+}
+
+/// Adds what an edge does not bill and another edge of the path does, so that every edge has all
+/// of a record: first what lies before the edge's own prices, then what lies behind them.
+fn fill_up(schedule: &Schedule, period: (i64, i64), rows: &[Stretch], slices: &mut Vec<Slice>) {
+    let Some((from, until)) = bounds(&schedule.intervals) else { return };
+    for (at, row) in (0..).zip(rows) {
+        let mut outside = |from: i64, quantity: i128| {
+            let start = row.start.max(from);
+            slices.push(Slice { row: at, place: Place::OUTSIDE, quantity, start });
+        };
+        if uses_nothing(row, period) {
+            if row.meets(period.0, period.1) && !row.meets(from, until) {
+                outside(period.0, 0);
+            }
+            continue;
+        }
+        for (from, until) in [(period.0, from), (until, period.1)] {
+            let quantity = row.used_until(until) - row.used_until(from);
+            if quantity != 0 {
+                outside(from, quantity);
+            }
+        }
+    }
 }
 
 fn priced(schedule: &Schedule, place: Place) -> Option<(&Price, &PricedTier)> {

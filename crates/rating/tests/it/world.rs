@@ -190,6 +190,7 @@ impl World {
             },
             tax_rounding: Rounding::HalfUp,
             correction_months: None,
+            calendars: domain::Calendars::default(),
             payment_terms_days: 30,
         });
         self

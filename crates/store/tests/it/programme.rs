@@ -88,6 +88,7 @@ fn everything() -> ProgrammeChanges {
             },
             tax_rounding: Rounding::HalfUp,
             correction_months: Some(6),
+            calendars: domain::Calendars::default(),
             payment_terms_days: 45,
         }],
         price_books: vec![(key("book"), seller)],
