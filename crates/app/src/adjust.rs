@@ -19,7 +19,7 @@ mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::LineOf;
+use domain::{BillingPeriods, LineOf};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::usage::Columns;
@@ -179,9 +179,8 @@ async fn touched(
     (after, until): (i64, i64),
 ) -> Result<Touched> {
     let programme = facts::programme(tx, until).await?;
-    let period = month.in_zone(&programme.zone);
-    let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
-    let mut touched = Touched::between(ctx, tx, period, (after, until)).await?;
+    let periods = BillingPeriods::of(&programme, month);
+    let mut touched = Touched::between(ctx, tx, &periods, (after, until)).await?;
     let accepted = tx.acceptances(month, until).await?.into_iter();
     let accepted = accepted.filter(|row| after < row.known_at);
     let on: BTreeSet<_> = accepted.map(|row| (row.seller, row.buyer)).collect();

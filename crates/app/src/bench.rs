@@ -7,6 +7,7 @@ mod world;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use domain::BillingPeriods;
 use kernel::{Error, Money, Result};
 use lake::usage::SegmentInfo;
 
@@ -141,8 +142,9 @@ fn differences(
     period: (i64, i64),
     workers: usize,
 ) -> Result<u64> {
+    let periods = BillingPeriods::of(&today.programme, World::month());
     let files = late.iter().map(|segment| folder.join(&segment.path));
-    let touched = Touched::of_files(files, period)?;
+    let touched = Touched::of_files(files, &periods)?;
     let side = |known: Known, segments: Vec<SegmentInfo>, partitions: Option<usize>| {
         let usage = PeriodUsage::of(folder.to_owned(), segments, period);
         let usage = match partitions {

@@ -12,11 +12,13 @@ pub(crate) use reconciliation::{adjustment, billing, statement};
 use std::path::PathBuf;
 
 use documents::Format;
+use domain::BillingPeriods;
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
 use store::{CloseRow, DocumentRow, InvoiceRow, ReceivedRow, Tx};
 
+use crate::adjust::Touched;
 use crate::facts::Known;
 use crate::frozen::{Ids, groups_name, write_groups};
 use crate::groups::KeptGroup;
@@ -198,7 +200,7 @@ async fn totals(
     book: &RateBook,
     workers: usize,
 ) -> Result<Totals> {
-    let usage = PeriodUsage::load(ctx, tx, book.period_micros(), close.known_at).await?;
+    let usage = PeriodUsage::load(ctx, tx, book.usage_period(), close.known_at).await?;
     let folder = lines_folder(ctx, close.month);
     let wanted = rate::Wanted { groups: true, lines: Some(&folder) };
     let totals = rate::rate_month(ctx, book, &usage, workers, wanted)?;
@@ -283,16 +285,12 @@ async fn report(ctx: &Ctx<'_>, tx: &mut Tx, close: CloseRow, already: bool) -> R
     let keys =
         |invoice: &InvoiceRow| (programme.key_of(invoice.seller), programme.key_of(invoice.buyer));
     invoices.sort_by_cached_key(keys);
-    let period = close.month.in_zone(&programme.zone);
-    let (start, end) =
-        (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
-    let rows = |segments: Vec<store::SegmentRow>| segments.iter().map(|s| s.rows).sum::<u64>();
-    let now = rows(tx.segments(start, end, i64::MAX).await?);
-    let then = rows(tx.segments(start, end, close.known_at).await?);
+    let periods = BillingPeriods::of(&programme, close.month);
+    let late = Touched::between(ctx, tx, &periods, (close.known_at, i64::MAX)).await?;
     Ok(Closed {
         keys: invoices.iter().map(keys).collect(),
         folder: ctx.installation.documents().join(close.month.to_string()),
-        late: now - then,
+        late: late.records,
         close,
         invoices,
         already,

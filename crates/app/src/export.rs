@@ -100,7 +100,7 @@ impl Frozen {
         let (known, book) = close::load(ctx, &mut tx, &close).await?;
         let documents = tx.documents(month).await?;
         let partitions = documents.iter().filter(|document| document.kind == RATED_LINES).count();
-        let usage = PeriodUsage::load(ctx, &mut tx, book.period_micros(), close.known_at).await?;
+        let usage = PeriodUsage::load(ctx, &mut tx, book.usage_period(), close.known_at).await?;
         let usage = usage.in_partitions(partitions);
         let mut invoices = tx.invoices().await?;
         invoices.retain(|invoice| invoice.month == month && invoice.revision == 0);

@@ -3,8 +3,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{ExchangeRates, ListedMeter, PriceSheet, Programme, RateSource};
-use kernel::{Error, Key, MeterId, Month, Result, instant_micros};
+use domain::{BillingPeriods, ExchangeRates, ListedMeter, PriceSheet, Programme, RateSource};
+use kernel::{Error, Key, MeterId, Month, Result};
 use rating::{PriceFacts, RateBook, Restated};
 use store::{RateRow, Tx};
 
@@ -119,16 +119,15 @@ fn add_meters(sheet: &mut PriceSheet, other: &PriceSheet) {
     sheet.meters.sort_by(|a, b| a.meter.id.cmp(&b.meter.id));
 }
 
-/// The meters that occur in the usage of a month. Usage that reaches into it may begin in the
-/// one before it or, if it lasts, long before; and, because zones differ, in the one after it.
+/// The meters that occur in the usage of a month's bills. Usage that reaches into it may begin in
+/// the one before it or, if it lasts, long before; and, because zones differ, in the one after it.
 async fn used(
     tx: &mut Tx,
     month: Month,
     programme: &Programme,
     known_at: i64,
 ) -> Result<Vec<MeterId>> {
-    let period = month.in_zone(&programme.zone);
-    let (start, end) = (instant_micros(period.start()), instant_micros(period.end()));
+    let (start, end) = BillingPeriods::of(programme, month).envelope();
     let segments = tx.segments(start, end, known_at).await?;
     let first = segments.iter().map(|segment| segment.month).min();
     let first = first.map_or(month.previous(), |first| first.min(month.previous()));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use documents::reconciliation::SubscriptionRows;
 use documents::{Party, Product};
 use domain::{OfferFamily, Organisation, Subscription};
-use kernel::{OrganisationId, instant_micros};
+use kernel::{OrganisationId, Zone, instant_micros};
 use rating::{EdgeIndex, MeterIndex, RateBook, SubscriptionIndex};
 
 use crate::facts::Known;
@@ -78,6 +78,9 @@ impl<'k> Naming<'k> {
         subscription: SubscriptionIndex,
         edge: EdgeIndex,
     ) -> SubscriptionRows<'_> {
+        let position = self.book.path(subscription).iter().position(|on| *on == edge);
+        let (first, end_of) = self.book.billed_days(subscription, position.unwrap_or_default());
+        let midnight = |day| instant_micros(Zone::UTC.start_of(day));
         let edge = &self.book.edges()[edge.get()];
         let buys = self.organisation(edge.buyer).is_some_and(|buyer| buyer.role.is_partner());
         let partner = if buys { edge.buyer } else { edge.seller };
@@ -96,6 +99,7 @@ impl<'k> Naming<'k> {
             name: sold.map_or("", |sold| sold.name.as_str()),
             start,
             end: end.map(|end| instant_micros(zone.start_of(end))),
+            charged: (midnight(first), midnight(end_of.yesterday().unwrap_or(end_of))),
         }
     }
 

@@ -87,7 +87,7 @@ pub async fn rate(
     let mut tx = ctx.read().await?;
     let known = Known::load(&ctx, &mut tx, month, i64::MAX).await?;
     let book = known.book(month)?;
-    let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), i64::MAX).await?;
+    let usage = PeriodUsage::load(&ctx, &mut tx, book.usage_period(), i64::MAX).await?;
     let closed = tx.period_close(month).await?.is_some();
     drop(tx);
     let wanted = Wanted { groups: false, lines };

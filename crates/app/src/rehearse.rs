@@ -120,11 +120,9 @@ pub async fn rehearse(
         drafted = drafted.as_of(day);
     }
     refuse_other_paths(&known, &drafted)?;
-    let period = month.in_zone(&known.programme.zone);
-    let period = (kernel::instant_micros(period.start()), kernel::instant_micros(period.end()));
-    let usage = PeriodUsage::load(&ctx, &mut tx, period, i64::MAX).await?;
-    drop(tx);
     let book = known.book_beside(month, &drafted)?;
+    let usage = PeriodUsage::load(&ctx, &mut tx, book.usage_period(), i64::MAX).await?;
+    drop(tx);
     let sums = rate(&ctx, &book, &usage, workers)?;
     let naming = Naming::new(&known, &book);
     let missing = |beside: bool| {

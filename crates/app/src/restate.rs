@@ -275,7 +275,7 @@ impl Effect {
         let mut touched = Touched::default();
         touched.add_restated((&book, &now.book(month)?), &edges);
         let partitions = partitions(&tx.documents(month).await?);
-        let period = book.period_micros();
+        let period = book.usage_period();
         let mut sides = Vec::new();
         for known in [before, now] {
             let usage = PeriodUsage::load(ctx, tx, period, i64::MAX).await?;

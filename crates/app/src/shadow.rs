@@ -84,7 +84,7 @@ pub async fn shadow(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Shadow
     let known = Known::load(&ctx, &mut tx, month, last.known_at).await?;
     let book = known.book(month)?;
     let documents = tx.documents(month).await?;
-    let usage = PeriodUsage::load(&ctx, &mut tx, book.period_micros(), last.known_at).await?;
+    let usage = PeriodUsage::load(&ctx, &mut tx, book.usage_period(), last.known_at).await?;
     let usage = usage.in_partitions(partitions(&documents));
     let versions = tx.revisions(month).await?;
     let versions: BTreeSet<u32> = versions.iter().map(|r| r.engine_version).collect();

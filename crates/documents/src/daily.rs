@@ -96,10 +96,14 @@ pub fn layout(billing_scale: u8, pricing_scale: u8) -> Layout {
     Layout::new(COLUMNS.iter().map(|name| (*name, kind(name))).collect())
 }
 
-/// Fills in what all rows of a file have in common. The end of the period is exclusive here.
-pub fn begin(table: &mut TableBuilder, invoice_number: &str, start: i64, end: i64) {
+/// Fills in what all rows of a file have in common.
+pub fn begin(table: &mut TableBuilder, invoice_number: &str) {
     table.text(Column::InvoiceNumber as usize, invoice_number);
     table.text(Column::CreditType as usize, NOT_APPLIED);
+}
+
+/// Fills in what is charged with the rows that follow. The end is exclusive here.
+pub fn charged(table: &mut TableBuilder, (start, end): (i64, i64)) {
     table.time(Column::ChargeStartDate as usize, Some(start));
     table.time(Column::ChargeEndDate as usize, Some(end));
 }

@@ -6,7 +6,7 @@ use kernel::{
 };
 
 use crate::Product;
-use crate::reconciliation::{FileRows, SubscriptionRows};
+use crate::reconciliation::SubscriptionRows;
 use crate::table::{Kind, Layout, TableBuilder, columns};
 
 /// Decimals of an effective rate, as the documented example has them: further ones are cut off.
@@ -92,16 +92,17 @@ pub struct TierRow<'a> {
 }
 
 /// Fills in what all rows of a file have in common.
-pub fn begin(table: &mut TableBuilder, file: FileRows<'_>) {
-    table.text(Column::InvoiceNumber as usize, file.invoice_number);
-    table.time(Column::ChargeStartDate as usize, Some(file.charge_start));
-    table.time(Column::ChargeEndDate as usize, Some(file.charge_end));
+pub fn begin(table: &mut TableBuilder, invoice_number: &str) {
+    table.text(Column::InvoiceNumber as usize, invoice_number);
     table.text(Column::BillingCycleType as usize, "Monthly");
 }
 
 /// Appends a row.
 pub fn row(table: &mut TableBuilder, row: &TierRow<'_>) {
     texts(table, row);
+    let (first, last) = row.subscription.charged;
+    table.time(Column::ChargeStartDate as usize, Some(first));
+    table.time(Column::ChargeEndDate as usize, Some(last));
     let included = if row.is_included { row.consumed } else { Quantity::ZERO };
     let overage = if row.is_included { Quantity::ZERO } else { row.consumed };
     let rate = |minor: i64| {

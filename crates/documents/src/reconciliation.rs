@@ -120,26 +120,15 @@ pub struct SubscriptionRows<'a> {
     pub start: i64,
     /// When it ends, if it does.
     pub end: Option<i64>,
-}
-
-/// What all rows of a file have in common.
-#[derive(Debug, Clone, Copy)]
-pub struct FileRows<'a> {
-    /// The invoice.
-    pub invoice_number: &'a str,
-    /// The first day of the period, in microseconds since 1970.
-    pub charge_start: i64,
-    /// The last day of the period.
-    pub charge_end: i64,
+    /// The first and the last day that is charged.
+    pub charged: (i64, i64),
 }
 
 /// Fills in what all rows of a file have in common.
-pub fn begin(table: &mut TableBuilder, file: FileRows<'_>) {
-    table.text(Column::InvoiceNumber as usize, file.invoice_number);
+pub fn begin(table: &mut TableBuilder, invoice_number: &str) {
+    table.text(Column::InvoiceNumber as usize, invoice_number);
     table.text(Column::BillingFrequency as usize, "Monthly");
     table.number(Column::Quantity as usize, 1);
-    table.time(Column::ChargeStartDate as usize, Some(file.charge_start));
-    table.time(Column::ChargeEndDate as usize, Some(file.charge_end));
 }
 
 /// Fills in whose rows follow.
@@ -156,6 +145,8 @@ pub fn subscription(table: &mut TableBuilder, of: SubscriptionRows<'_>) {
     table.time(Column::OrderDate as usize, Some(of.start));
     table.time(Column::SubscriptionStartDate as usize, Some(of.start));
     table.time(Column::SubscriptionEndDate as usize, of.end);
+    table.time(Column::ChargeStartDate as usize, Some(of.charged.0));
+    table.time(Column::ChargeEndDate as usize, Some(of.charged.1));
 }
 
 /// Appends a line.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use documents::invoice::CategoryDocument;
-use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
+use documents::reconciliation::{Line, begin, layout, line, subscription};
 use documents::{Format, Sink, TableBuilder};
 use jiff::civil::Date;
-use kernel::{Error, Money, Month, Result, Zone, instant_micros};
+use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex};
 use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
 
@@ -375,14 +375,7 @@ impl<'a> Posting<'a> {
         let terms = &book.edges()[drawn.edge.get()];
         let layout = layout(terms.currency);
         let mut table = TableBuilder::new(&layout);
-        let midnight = |day| instant_micros(Zone::UTC.start_of(day));
-        let month = self.work.month;
-        let file = FileRows {
-            invoice_number: &invoice.number,
-            charge_start: midnight(month.first_day()),
-            charge_end: midnight(month.last_day()),
-        };
-        begin(&mut table, file);
+        begin(&mut table, &invoice.number);
         let taxation = Taxation::new(&self.work.now.known, book);
         let mut taxes = taxation.of_edge(drawn.edge);
         let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();

@@ -1,7 +1,8 @@
 //! One side of a difference: what was known at an instant, and what it comes to.
 
 use arrow_array::RecordBatch;
-use kernel::{Error, Month, Result, instant_micros};
+use domain::BillingPeriods;
+use kernel::{Error, Month, Result};
 use lake::PartitionHash;
 use lake::usage::{Columns, UsageReader, resolve};
 use rating::{Group, LineNames, Output, RateBook, Rater, SubscriptionIndex, Unpriced};
@@ -73,9 +74,7 @@ impl Side {
         touched: &Touched,
     ) -> Result<Self> {
         let known = Known::load(ctx, tx, month, known_at).await?;
-        let zone = &known.programme.zone;
-        let period = month.in_zone(zone);
-        let period = (instant_micros(period.start()), instant_micros(period.end()));
+        let period = BillingPeriods::of(&known.programme, month).envelope();
         let usage = PeriodUsage::load(ctx, tx, period, known_at).await?;
         Self::of(known, month, usage.in_partitions(partitions), touched)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
+use domain::BillingPeriods;
 use kernel::{MeterId, OrganisationId, Result, SubscriptionId};
 use lake::PartitionHash;
 use lake::usage::{Wanted, batches_of};
@@ -43,15 +44,15 @@ impl Touched {
     pub async fn between(
         ctx: &Ctx<'_>,
         tx: &mut Tx,
-        period: (i64, i64),
+        periods: &BillingPeriods,
         (after, until): (i64, i64),
     ) -> Result<Self> {
-        let (from, to) = period;
+        let (from, to) = periods.envelope();
         let before: BTreeSet<String> =
             tx.segments(from, to, after).await?.into_iter().map(|segment| segment.path).collect();
         let segments = tx.segments(from, to, until).await?.into_iter();
         let new = segments.map(|segment| segment.path).filter(|path| !before.contains(path));
-        Self::of_files(new.map(|path| ctx.installation.lake().join(path)), period)
+        Self::of_files(new.map(|path| ctx.installation.lake().join(path)), periods)
     }
 
     /// Adds the subscriptions and meters that cost something else by another book, on sale paths
@@ -102,24 +103,33 @@ impl Touched {
     }
 
     /// Looks through usage files.
-    pub fn of_files(files: impl Iterator<Item = PathBuf>, period: (i64, i64)) -> Result<Self> {
+    pub fn of_files(
+        files: impl Iterator<Item = PathBuf>,
+        periods: &BillingPeriods,
+    ) -> Result<Self> {
         let mut touched = Self::default();
         for file in files {
             for batch in batches_of(&file, Some(&COLUMNS), None)? {
-                touched.take(&batch?, period)?;
+                touched.take(&batch?, periods)?;
             }
         }
         Ok(touched)
     }
 
-    fn take(&mut self, batch: &RecordBatch, (from, until): (i64, i64)) -> Result<()> {
+    fn take(&mut self, batch: &RecordBatch, periods: &BillingPeriods) -> Result<()> {
         let (customer_keys, customers) = dictionary(batch, "customer_id")?;
         let (subscription_keys, subscriptions) = dictionary(batch, "subscription_id")?;
         let (meter_keys, meters) = dictionary(batch, "meter_id")?;
         let (starts, ends) = (times(batch, "usage_start")?, times(batch, "usage_end")?);
+        let period = |id: Option<&str>| {
+            let id = id.filter(|_| !periods.are_months()).and_then(|id| id.parse().ok());
+            id.map_or_else(|| periods.envelope(), |id| periods.of_subscription(id))
+        };
+        let billed: Vec<(i64, i64)> = subscriptions.iter().map(period).collect();
         let mut last = None;
         for row in 0..batch.num_rows() {
             let (start, end) = (starts[row], ends[row]);
+            let (from, until) = billed[subscription_keys[row] as usize];
             if start >= until || (end <= from && start < from) {
                 continue;
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use documents::daily::CHARGE_NEW;
 use documents::invoice::CategoryDocument;
-use documents::reconciliation::{FileRows, Line, begin, layout, line, subscription};
+use documents::reconciliation::{Line, begin, layout, line, subscription};
 use documents::{Billing, Format, Sink, TableBuilder};
 use domain::{AppliedRate, Derivation, LineOf};
 use kernel::{
@@ -43,16 +43,7 @@ impl Lines<'_> {
         let layout = layout(edge.currency);
         let mut sink = Sink::create(path, format, &layout)?;
         let mut table = TableBuilder::new(&layout);
-        let (first, last) = (self.book.month().first_day(), self.book.month().last_day());
-        let midnight = |day| instant_micros(Zone::UTC.start_of(day));
-        begin(
-            &mut table,
-            FileRows {
-                invoice_number: self.number,
-                charge_start: midnight(first),
-                charge_end: midnight(last),
-            },
-        );
+        begin(&mut table, self.number);
         let mut categories: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
         let mut current = None;
         let mut taxes = self.taxation.of_edge(self.edge);
@@ -191,7 +182,7 @@ fn average(
 /// Since when the price of a group has applied in the month.
 fn since(book: &RateBook, node: NodeIndex, group: &KeptGroup, price: &GroupPrice) -> Option<i64> {
     if matches!(group.price, PriceRef::Flat) {
-        return Some(book.period_micros().0);
+        return Some(book.period_of_node(node).0);
     }
     let schedule = book.schedule(node, group.meter);
     let says = |of: &Price| {

@@ -153,16 +153,23 @@ impl Explainer<'_> {
         let mut lines = Lines::new(lines.iter().cloned().map(Ok), book);
         let subscription = book.subscription_id(found.group.subscription).to_string();
         let mut parts: Vec<Part> = Vec::new();
+        let period = book.period_of(found.group.subscription);
         for batch in batches {
             for record in records(batch, &subscription)? {
-                if !meets(&record, book.period_micros()) {
+                if !meets(&record, period) {
                     continue;
                 }
                 let record = Rc::new(record);
                 let first = parts.len();
                 loop {
                     let line = lines.current()?;
-                    let tier = line.tier(position).ok_or_else(lost)?;
+                    let Some(tier) = line.tier(position) else {
+                        // Another edge of the path bills it with this month.
+                        if lines.advance_within_record()? {
+                            continue;
+                        }
+                        break;
+                    };
                     let holds = |i: &Interval| i.from <= line.start && line.start < i.until;
                     let interval = schedule.intervals.iter().position(holds).ok_or_else(lost)?;
                     let quantity = line.quantity;

@@ -155,10 +155,9 @@ impl<'a, I: Iterator<Item = Result<RecordBatch>>> Feed<'a, I> {
 
     /// Takes a batch of usage with the lines that belong to it.
     fn batch(&mut self, tables: &mut Tables<'_>, batch: &RecordBatch) -> Result<()> {
-        self.records.turn_to(batch)?;
-        let period = tables.files.book.period_micros();
+        self.records.turn_to(batch, tables.files.book)?;
         for row in 0..batch.num_rows() {
-            if !self.records.meets(row, period) {
+            if !self.records.is_billed(row) {
                 continue;
             }
             let scope = self.lines.current()?.scope;

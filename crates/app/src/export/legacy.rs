@@ -5,12 +5,11 @@ use std::path::Path;
 
 use documents::daily::CHARGE_REVERSAL;
 use documents::legacy::{TierRow, begin, layout, row};
-use documents::reconciliation::FileRows;
 use documents::{Format, Sink, TableBuilder};
 use domain::LineOf;
 use kernel::{
     Amount, EXCHANGE_RATE_SCALE, Error, ExchangeRate, Money, QUANTITY_SCALE, Quantity, Result,
-    Rounding, UNIT_PRICE_SCALE, UnitPrice, Zone, instant_micros, ten_to,
+    Rounding, UNIT_PRICE_SCALE, UnitPrice, ten_to,
 };
 use lake::usage::batches_of;
 use rating::{EdgeIndex, MeterIndex, SubscriptionIndex};
@@ -45,15 +44,11 @@ pub(super) fn write(
     if groups.is_empty() {
         return Ok(None);
     }
-    let month = lists.book.month();
     let layout = layout(edge.invoice.net.currency());
     let target = edge.folder.join(format!("legacy-usage.{}", format.extension()));
     let mut sink = Sink::create(&target, format, &layout)?;
     let mut table = TableBuilder::new(&layout);
-    let midnight = |day| instant_micros(Zone::UTC.start_of(day));
-    let (charge_start, charge_end) = (midnight(month.first_day()), midnight(month.last_day()));
-    let invoice_number = edge.invoice.number.as_str();
-    begin(&mut table, FileRows { invoice_number, charge_start, charge_end });
+    begin(&mut table, &edge.invoice.number);
     let mut rows = 0;
     for batch in batches_of(reconciliation, Some(&COLUMNS), None)? {
         let lines = Lines::of(&batch?)?;

@@ -46,7 +46,7 @@ const PRICES: [&str; 22] = [
 ];
 
 /// The columns of `subscriptions.csv`.
-const SUBSCRIPTIONS: [&str; 12] = [
+const SUBSCRIPTIONS: [&str; 14] = [
     "SubscriptionId",
     "SubscriptionDescription",
     "CustomerId",
@@ -59,6 +59,8 @@ const SUBSCRIPTIONS: [&str; 12] = [
     "TaxCategory",
     "TaxRate",
     "OfferFamily",
+    "ChargeStartDate",
+    "ChargeEndDate",
 ];
 
 /// The columns of `credits.csv`. Days, the second exclusive; the scope is empty for everything.
@@ -282,6 +284,7 @@ impl<'a> PriceLists<'a> {
         let lists = self.edges.get(&edge.edge).unwrap_or(&empty);
         let mut table = Table::create(&edge.folder.join("subscriptions.csv"), &SUBSCRIPTIONS)?;
         let taxation = Taxation::new(self.known, self.book);
+        let day = |midnight| Zone::UTC.day_of(micros_instant(midnight)).to_string();
         for (subscription, node) in &lists.subscriptions {
             let tax = taxation.of_subscription(edge.edge, *subscription)?;
             let rows = self.naming.rows_of(*subscription, edge.edge);
@@ -298,6 +301,8 @@ impl<'a> PriceLists<'a> {
                 &tax.category.to_string(),
                 &tax.rate.to_string(),
                 &self.naming.family(*subscription).to_string(),
+                &day(rows.charged.0),
+                &day(rows.charged.1),
             ])?;
         }
         table.finish()?;

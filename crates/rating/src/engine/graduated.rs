@@ -281,9 +281,6 @@ impl Rated {
             while let Some(part) = next_part(&cursors, row) {
                 places.clear();
                 places.extend(cursors.iter_mut().map(|cursor| cursor.take(part.quantity)));
-                if places.iter().all(|place| *place == Place::OUTSIDE) {
-                    continue;
-                }
                 lines.extend(of, number, &[part.start]);
                 lines.quantity.push_quantity(part.quantity)?;
                 let cut = |position: usize| self.cuts.of.get(position).copied().flatten();
@@ -306,8 +303,7 @@ impl Rated {
     ) -> Result<()> {
         let (mut row, mut number) = (u32::MAX, 0);
         let mut quantities = Vec::new();
-        let stretches = slices.chunk_by(|a, b| a.place == b.place);
-        for mut stretch in stretches.filter(|stretch| stretch[0].place != Place::OUTSIDE) {
+        for mut stretch in slices.chunk_by(|a, b| a.place == b.place) {
             while !stretch.is_empty() {
                 let (now, later) = stretch.split_at(lines.room().min(stretch.len()));
                 quantities.clear();
@@ -557,6 +553,10 @@ fn measure(schedule: &Schedule, cut: &Cut, position: usize, extents: &mut LineEx
             None => Extent { whole: 38, scale: 0 },
         };
         *known = known.max(measured);
+    }
+    let outside = cut.slices.iter().filter(|slice| slice.place == Place::OUTSIDE);
+    if let Some(largest) = outside.map(|slice| slice.quantity.unsigned_abs()).max() {
+        extents.quantity.whole = extent(largest, 1, QUANTITY_SCALE, extents.quantity).whole;
     }
     // Every slice is asked for its decimals; nearly always there are as few as before.
     for slice in &cut.slices {

@@ -5,6 +5,7 @@ use arrow_buffer::ScalarBuffer;
 use documents::Keyed;
 use kernel::Result;
 use lake::usage::UsageDetails;
+use rating::RateBook;
 
 use crate::frozen::{dictionary, times};
 
@@ -15,6 +16,9 @@ pub(super) struct Records {
     ends: ScalarBuffer<i64>,
     details: [Texts; UsageDetails::NAMES.len()],
     entitlements: Texts,
+    /// What is billed of the subscription of each row, where that is not the month.
+    periods: Option<(ScalarBuffer<i32>, Vec<(i64, i64)>)>,
+    month: (i64, i64),
 }
 
 /// A text column.
@@ -55,7 +59,16 @@ fn lies_with(a: &StringArray, b: &StringArray) -> bool {
 
 impl Records {
     /// Turns to the next batch.
-    pub fn turn_to(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub fn turn_to(&mut self, batch: &RecordBatch, book: &RateBook) -> Result<()> {
+        self.month = book.period_micros();
+        self.periods = None;
+        if !book.bills_months() {
+            let (keys, ids) = dictionary(batch, "subscription_id")?;
+            let found = ids.iter().map(|id| book.find_subscription(id.unwrap_or_default()));
+            // What is not sold in the month is billed with another one.
+            let periods = found.map(|of| of.map_or((0, 0), |of| book.period_of(of)));
+            self.periods = Some((keys, periods.collect()));
+        }
         self.starts = times(batch, "usage_start")?;
         self.ends = times(batch, "usage_end")?;
         for (texts, name) in self.details.iter_mut().zip(UsageDetails::NAMES) {
@@ -69,8 +82,10 @@ impl Records {
         self.starts[row]
     }
 
-    /// Whether a record has a part in a period; the engine asks the same.
-    pub fn meets(&self, row: usize, (from, until): (i64, i64)) -> bool {
+    /// Whether a record has a part in what is billed; the engine asks the same.
+    pub fn is_billed(&self, row: usize) -> bool {
+        let own = self.periods.as_ref().map(|(keys, periods)| periods[keys[row] as usize]);
+        let (from, until) = own.unwrap_or(self.month);
         let (start, end) = (self.starts[row], self.ends[row]);
         start < until && (end > from || start >= from)
     }

@@ -179,11 +179,13 @@ impl Run {
             daily::subscription(&mut open.table, &files.naming.rows_of(subscription, *edge));
             daily::meter(&mut open.table, &files.naming.product(subscription, meter));
             daily::charge_type(&mut open.table, CHARGE_NEW);
+            let node = book.nodes(subscription)[position];
+            daily::charged(&mut open.table, book.period_of_node(node));
             edges.push(RunEdge {
                 open,
                 position,
                 currency: book.edges()[edge.get()].currency,
-                schedule: book.schedule(book.nodes(subscription)[position], meter),
+                schedule: book.schedule(node, meter),
                 sums: BTreeMap::new(),
                 resource: None,
                 shown: None,
@@ -216,10 +218,14 @@ impl Run {
         let zone = tables.files.zone;
         let (start, day) = (self.start, &mut self.day);
         self.edges.iter_mut().try_for_each(|edge| {
+            let Some(tier) = line.tier(edge.position) else {
+                // Another edge of the path bills it with this month.
+                return Ok(());
+            };
             // Lines are cut as all edges of the path cut; a row begins where its own edge does.
             let interval = edge.schedule.at(line.start).ok_or_else(lost)?;
             let date = day.date_of(start.max(interval.from), zone);
-            edge.line(line, date)
+            edge.line(line, tier, date)
         })
     }
 
@@ -261,8 +267,7 @@ impl Day {
 }
 
 impl RunEdge {
-    fn line(&mut self, line: &Line<'_>, date: i64) -> Result<()> {
-        let tier = line.tier(self.position).ok_or_else(lost)?;
+    fn line(&mut self, line: &Line<'_>, tier: u8, date: i64) -> Result<()> {
         let interval = self.schedule.at(line.start).ok_or_else(lost)?;
         let resource = self.resource.as_deref().unwrap_or_default();
         let place = (tier, interval.from, interval.is_credited(resource));

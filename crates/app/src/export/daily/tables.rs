@@ -119,8 +119,7 @@ impl OpenTable {
         is_shared: bool,
     ) -> Result<Self> {
         let mut table = TableBuilder::new(&files.layout);
-        let (start, end) = files.book.period_micros();
-        daily::begin(&mut table, files.files[at].invoice_number, start, end);
+        daily::begin(&mut table, files.files[at].invoice_number);
         let rows_go = if is_shared {
             RowsGo::Later(Vec::new())
         } else {
