@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bigdecimal::{BigDecimal, Zero};
+use jiff::civil::Date;
 
 use crate::daily::{Daily, Group, Scope, check_rows};
 use crate::daily_columns::{
@@ -46,6 +47,8 @@ struct BilledRun {
     used: UsageHash,
     /// Whether no price changes within the month, so that every edge cuts the usage alike.
     by_day: bool,
+    /// The days that are charged: edges that bill other days have other usage.
+    charged: Option<(Date, Date)>,
     /// By tier.
     groups: BTreeMap<usize, BilledGroup>,
 }
@@ -132,17 +135,23 @@ pub(crate) fn each_row(
     Ok(())
 }
 
+impl BilledRun {
+    fn on(edge: &Edge<'_>, (id, meter): &Scope) -> Self {
+        let (by_day, charged) = (edge.has_one_price((id, meter)), edge.charged(id));
+        Self { by_day, charged, ..Self::default() }
+    }
+}
+
 impl Billed {
     /// What the close has billed.
     pub fn of_close(edge: &Edge<'_>, daily: &mut Daily<'_>) -> Self {
         let mut billed = Self { last: Some(edge.invoice.named()), ..Self::default() };
         for (scope, rows) in std::mem::take(&mut daily.kept) {
-            let (used, by_day) = (used(&rows), edge.has_one_price((&scope.0, &scope.1)));
-            billed.runs.insert(scope, BilledRun { rows, used, by_day, groups: BTreeMap::new() });
+            let run = BilledRun { used: used(&rows), rows, ..BilledRun::on(edge, &scope) };
+            billed.runs.insert(scope, run);
         }
         for (scope, used) in std::mem::take(&mut daily.used) {
-            let by_day = edge.has_one_price((&scope.0, &scope.1));
-            let run = BilledRun { rows: Vec::new(), used, by_day, groups: BTreeMap::new() };
+            let run = BilledRun { used, ..BilledRun::on(edge, &scope) };
             billed.runs.insert(scope, run);
         }
         for group in &daily.groups {
@@ -201,7 +210,8 @@ impl Billed {
             let used = used(&now);
             daily.usage.extend(checked.usage.into_keys().map(|scope| (scope, used)));
             daily.resellers.extend(checked.resellers);
-            self.runs.insert(key, BilledRun { rows: now, used, by_day, groups });
+            let run = BilledRun { rows: now, used, groups, ..BilledRun::on(edge, &key) };
+            self.runs.insert(key, run);
         }
         self.last = Some(edge.invoice.named());
         (daily, expected)
@@ -356,7 +366,9 @@ fn check_used_of(
     let mut others: Vec<&Pair> = others.collect();
     others.sort_unstable();
     for other in others {
-        let Some(theirs) = run(other) else { continue };
+        let Some(theirs) = run(other).filter(|other| other.charged == own.charged) else {
+            continue;
+        };
         let by_day = own.by_day && theirs.by_day;
         let same = own.used.by_resource == theirs.used.by_resource
             && (!by_day || own.used.by_day == theirs.used.by_day);
@@ -368,7 +380,7 @@ fn check_used_of(
             faults.add(&format!("{}/daily-rated-usage", edge.place), None, reason);
         }
     }
-    for other in edges.iter().filter(|edge| edge.subscriptions.by_id.contains_key(id)) {
+    for other in edges.iter().filter(|edge| edge.charged(id) == own.charged) {
         if run(&pair(other.certified)).is_none() {
             let reason = format!(
                 "has no rows of meter {meter} of subscription {id}, which {} has",

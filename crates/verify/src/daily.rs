@@ -4,9 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, Zero};
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use crate::adjustment::{Adjusted, Pair, pair, used};
 use crate::credits::Credits;
@@ -21,6 +19,7 @@ use crate::folder::Folder;
 use crate::number;
 use crate::paths::Paths;
 use crate::prices::{MeterPrices, Price, Stated};
+use crate::subscriptions::start_of;
 use crate::table::{Row, Table};
 use crate::used::{Usage, UsageHash, UsedHash};
 
@@ -87,21 +86,11 @@ pub(crate) fn check_rows<'a>(
     check.daily
 }
 
-/// The first and the last day of the month, where they can be told.
-fn period_days(folder: &Folder) -> Option<(Date, Date)> {
-    let zone = TimeZone::get(&folder.certificate.zone).ok()?;
-    let start: Timestamp = folder.certificate.period_start.parse().ok()?;
-    let end: Timestamp = folder.certificate.period_end.parse().ok()?;
-    let last = Timestamp::from_microsecond(end.as_microsecond() - 1).ok()?;
-    Some((start.to_zoned(zone.clone()).date(), last.to_zoned(zone).date()))
-}
-
 struct Check<'a, 'f> {
     edge: &'a Edge<'a>,
     folder: &'f Folder,
     paths: &'a Paths<'a>,
     path: String,
-    days: Option<(Date, Date)>,
     done: HashSet<String>,
     /// Whether rows stand in the order in which units fill tiers.
     in_order: bool,
@@ -115,6 +104,8 @@ type Said = (Stated, bool);
 /// The rows of one subscription and meter.
 struct Run<'a> {
     subscription: &'a str,
+    /// The first and the last day that is charged.
+    days: (Date, Date),
     meter: &'a MeterPrices,
     expected: Vec<String>,
     first_line: u64,
@@ -134,9 +125,8 @@ impl<'a, 'f> Check<'a, 'f> {
         path: String,
         in_order: bool,
     ) -> Self {
-        let (days, done) = (period_days(folder), HashSet::new());
-        let daily = Daily::default();
-        Self { edge, folder, paths, path, days, done, in_order, run: None, daily }
+        let (daily, done) = (Daily::default(), HashSet::new());
+        Self { edge, folder, paths, path, done, in_order, run: None, daily }
     }
 
     fn rows(&mut self, adjusted: &Adjusted, faults: &mut Faults) -> Result<(), (u64, String)> {
@@ -224,6 +214,7 @@ impl<'a, 'f> Check<'a, 'f> {
         self.daily.resellers.entry(id).or_insert_with(|| row.cell(RESELLER).to_owned());
         self.run = Some(Run {
             subscription: id,
+            days: subscription.charged,
             meter,
             expected: self.expected(id, meter, row),
             first_line: row.line,
@@ -239,7 +230,12 @@ impl<'a, 'f> Check<'a, 'f> {
     /// What the columns must say that are the same in every row.
     fn expected(&self, id: &str, meter: &MeterPrices, row: &Row) -> Vec<String> {
         let names = self.paths.names(self.edge, id);
-        let certificate = &self.folder.certificate;
+        let (first, last) = names.subscription.charged;
+        let start = |day: Option<Date>| {
+            let start = day.and_then(|day| start_of(self.folder, day));
+            start.map(|start| start.to_string()).unwrap_or_default()
+        };
+        let (start, end) = (start(Some(first)), start(last.tomorrow().ok()));
         let [
             name,
             category,
@@ -269,8 +265,8 @@ impl<'a, 'f> Check<'a, 'f> {
             "PublisherName" => publisher,
             "SubscriptionId" => id,
             "SubscriptionDescription" => &names.subscription.name,
-            "ChargeStartDate" => &certificate.period_start,
-            "ChargeEndDate" => &certificate.period_end,
+            "ChargeStartDate" => &start,
+            "ChargeEndDate" => &end,
             "MeterType" | "Unit" | "UnitType" => unit,
             "MeterId" => &meter.meter,
             "MeterName" => name,
@@ -295,7 +291,7 @@ impl<'a, 'f> Check<'a, 'f> {
         let checked = match row.cell(CHARGE_TYPE) {
             "new" => {
                 self.daily.rated_lines += 1;
-                run.usage(row, self.edge, self.days)
+                run.usage(row, self.edge)
             }
             "roundingAdjustment" => {
                 self.daily.rounding_lines += 1;
@@ -334,7 +330,6 @@ impl Run<'_> {
         &mut self,
         row: &Row,
         edge: &Edge<'_>,
-        days: Option<(Date, Date)>,
     ) -> Result<(), String> {
         if !self.rounding.is_empty() {
             return Err("usage follows a row that makes up for rounding".into());
@@ -342,7 +337,7 @@ impl Run<'_> {
         let quantity = decimal(row, QUANTITY)?;
         self.used.add(row, &quantity);
         let date = row.cell(USAGE_DATE);
-        let day = day_of(date, days)?;
+        let day = day_of(date, self.days)?;
         let of = (self.subscription, self.meter.meter.as_str());
         let credited = self.credits.is_some_and(|credits| credits.is_earned(of, row, day));
         let stated: Said = (STATED.map(|at| row.cell(at).to_owned()), credited);
@@ -569,12 +564,12 @@ fn said_of(meter: &MeterPrices, total: &TierTotal, amount: &BigDecimal, currency
     (stated_of(meter, total, amount, currency), credited)
 }
 
-/// The day of a row, which is one of the month.
-fn day_of(date: &str, days: Option<(Date, Date)>) -> Result<Date, String> {
+/// The day of a row, which is one of those that are charged.
+fn day_of(date: &str, (first, last): (Date, Date)) -> Result<Date, String> {
     let day = date.strip_suffix("T00:00:00Z").and_then(|day| day.parse::<Date>().ok());
     let day = day.ok_or_else(|| format!("UsageDate is {date:?}: not a day"))?;
-    if days.is_some_and(|(first, last)| day < first || last < day) {
-        return Err(format!("UsageDate {day} is not in the month"));
+    if day < first || last < day {
+        return Err(format!("UsageDate {day} is not charged: {first} to {last} is"));
     }
     Ok(day)
 }

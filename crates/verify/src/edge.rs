@@ -1,6 +1,7 @@
 //! One edge with its small files: its invoice, its prices, its subscriptions.
 
 use bigdecimal::BigDecimal;
+use jiff::civil::Date;
 
 use crate::credits::Credits;
 use crate::daily::stated_of;
@@ -65,10 +66,12 @@ impl<'f> Edge<'f> {
         if let Some(credits) = &credits {
             prices.credit(&credits.factor());
         }
+        let subscriptions = Subscriptions::load(folder, &place, faults);
+        prices.check_charged(folder, &subscriptions, faults);
         Some(Self {
             prices,
             credits,
-            subscriptions: Subscriptions::load(folder, &place, faults),
+            subscriptions,
             revision,
             certified,
             invoice,
@@ -86,6 +89,11 @@ impl<'f> Edge<'f> {
         let prices =
             subscription.and_then(|subscription| self.prices.of(&subscription.list, meter));
         prices.is_none_or(|meter| meter.prices.iter().all(|price| price.interval == 0))
+    }
+
+    /// The first and the last day that is charged of a subscription.
+    pub fn charged(&self, id: &str) -> Option<(Date, Date)> {
+        self.subscriptions.by_id.get(id).map(|subscription| subscription.charged)
     }
 
     /// Whether the buyer is the customer of a subscription.

@@ -70,9 +70,11 @@ pub(crate) struct Revision {
     pub not_corrected: Vec<UncorrectedEdge>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rated_by_seller: Vec<SellerRatedEdge>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub billed_on_other_days: Vec<UncorrectedEdge>,
 }
 
-/// An edge that stays as it was billed.
+/// An edge that stays as it was billed, or bills other days than others.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UncorrectedEdge {

@@ -60,11 +60,12 @@ impl<'a> Paths<'a> {
             for at in &on[1..] {
                 let subscriptions = &edges[*at].subscriptions;
                 let other = &subscriptions.by_id[*id];
-                // Each edge has its own prices and taxes.
+                // Each edge has its own prices, taxes and calendar.
                 let alike = Subscription {
                     line: first.line,
                     list: first.list.clone(),
                     tax: first.tax.clone(),
+                    charged: first.charged,
                     ..other.clone()
                 };
                 if alike != *first {
@@ -84,17 +85,25 @@ impl<'a> Paths<'a> {
 
 /// From the customer upwards, every seller but the first has bought.
 fn leads_to_customer(id: &str, on: &[usize], edges: &[Edge<'_>]) -> Result<(), String> {
+    // What is billed on other days may be billed with another month.
+    let otherwise = &edges[on[0]].revision.billed_on_other_days;
     let customer = &edges[on[0]].subscriptions.by_id[id].customer[0];
     let mut left: Vec<&Edge<'_>> = on.iter().map(|at| &edges[*at]).collect();
-    let mut position = left
+    let sold = left
         .iter()
-        .position(|edge| edge.sells_to(customer))
-        .ok_or_else(|| format!("nobody sells {id} to its customer"))?;
+        .position(|edge| edge.sells_to(customer));
+    let sells_on = |edge: &&Edge<'_>| {
+        otherwise.iter().any(|other| other.seller == edge.certified.buyer)
+    };
+    let Some(mut position) = sold.or_else(|| left.iter().position(sells_on)) else {
+        return Err(format!("nobody sells {id} to its customer"));
+    };
     loop {
         let seller = left.swap_remove(position).certified.seller.clone();
         match left.iter().position(|edge| edge.certified.buyer == seller) {
             Some(above) => position = above,
             None if left.is_empty() => return Ok(()),
+            None if otherwise.iter().any(|other| other.buyer == seller) => return Ok(()),
             None => return Err(format!("{seller} sells {id} without having bought it")),
         }
     }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::number;
+use crate::subscriptions::{Subscriptions, start_of};
 use crate::table::{Row, Table};
 
 const COLUMNS: &[&str] = &[
@@ -128,7 +129,7 @@ impl Prices {
                 }
             }
         }
-        prices.check(folder, faults);
+        prices.check(faults);
         prices
     }
 
@@ -204,11 +205,38 @@ impl Prices {
         Ok(())
     }
 
-    /// Intervals lie in the month; one currency has one rate; a meter has one name.
-    fn check(&self, folder: &Folder, faults: &mut Faults) {
-        let bound = |text: &str| text.parse::<Timestamp>().ok();
-        let start = bound(&folder.certificate.period_start);
-        let end = bound(&folder.certificate.period_end);
+    /// Intervals lie in what is charged by their list.
+    pub fn check_charged(
+        &self,
+        folder: &Folder,
+        subscriptions: &Subscriptions,
+        faults: &mut Faults,
+    ) {
+        let mut charged: BTreeMap<&str, (Option<Timestamp>, Option<Timestamp>)> = BTreeMap::new();
+        for subscription in subscriptions.by_id.values() {
+            let (first, last) = subscription.charged;
+            let after = last.tomorrow().ok().and_then(|day| start_of(folder, day));
+            let bounds = (start_of(folder, first), after);
+            if *charged.entry(&subscription.list).or_insert(bounds) != bounds {
+                let reason = format!("list {} has prices of other days", subscription.list);
+                faults.add(&subscriptions.path, Some(subscription.line), reason);
+            }
+        }
+        for ((list, _), meter) in &self.meters {
+            let (start, end) = charged.get(list.as_str()).copied().unwrap_or_default();
+            for price in &meter.prices {
+                if start.is_none_or(|start| price.from < start)
+                    || end.is_none_or(|end| price.until > end)
+                {
+                    let reason = "its interval is not in what is charged by its list";
+                    faults.add(&self.path, Some(price.line), reason);
+                }
+            }
+        }
+    }
+
+    /// One currency has one rate; a meter has one name.
+    fn check(&self, faults: &mut Faults) {
         let mut rates: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
         let mut names: BTreeMap<&str, &Product> = BTreeMap::new();
         for meter in self.meters.values() {
@@ -217,11 +245,6 @@ impl Prices {
                 faults.add(&self.path, line, "names the meter otherwise than another list");
             }
             for price in &meter.prices {
-                if start.is_some_and(|start| price.from < start)
-                    || end.is_some_and(|end| price.until > end)
-                {
-                    faults.add(&self.path, Some(price.line), "its interval is not in the month");
-                }
                 let [_, _, currency, rate, day] = &price.stated;
                 let first = *rates.entry(currency).or_insert((rate, day));
                 if first != (rate.as_str(), day.as_str()) {

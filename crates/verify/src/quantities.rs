@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bigdecimal::BigDecimal;
+use jiff::civil::Date;
 
 use crate::daily_columns::columns;
 use crate::edge::Edge;
@@ -23,20 +24,21 @@ pub(crate) fn check(
     seen: &[EdgeSeen<'_>],
     faults: &mut Faults,
 ) {
-    let mut first: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut first: HashMap<Key<'_>, usize> = HashMap::new();
     // The first edge whose rows are not cut by time, of those whose days can be compared.
-    let mut uncut: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut uncut: HashMap<Key<'_>, usize> = HashMap::new();
     let mut compared = 0;
     for (at, edge) in edges.iter().enumerate() {
         check_present(edge, &seen[at], faults);
         let mut keys: Vec<_> = seen[at].usage.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
-            let mut other = *first.entry(key).or_insert(at);
+            let on_days = (key, edge.charged(key.0));
+            let mut other = *first.entry(on_days).or_insert(at);
             if edge.has_one_price(key) {
-                other = *uncut.entry(key).or_insert(other);
+                other = *uncut.entry(on_days).or_insert(other);
                 if !edges[other].has_one_price(key) {
-                    uncut.insert(key, at);
+                    uncut.insert(on_days, at);
                 }
             }
             let (a, b) = (seen[other].usage[&key], seen[at].usage[&key]);
@@ -58,6 +60,10 @@ pub(crate) fn check(
     check_meters(edges, seen, &first, faults);
 }
 
+/// A subscription and a meter, and the days that are charged: edges that bill other days have other
+/// usage.
+type Key<'a> = ((&'a str, &'a str), Option<(Date, Date)>);
+
 /// A subscription that is billed was used.
 fn check_present(edge: &Edge<'_>, seen: &EdgeSeen<'_>, faults: &mut Faults) {
     let used: HashSet<&str> = seen.usage.keys().map(|(id, _)| *id).collect();
@@ -73,14 +79,13 @@ fn check_present(edge: &Edge<'_>, seen: &EdgeSeen<'_>, faults: &mut Faults) {
 fn check_meters(
     edges: &[Edge<'_>],
     seen: &[EdgeSeen<'_>],
-    first: &HashMap<(&str, &str), usize>,
+    first: &HashMap<Key<'_>, usize>,
     faults: &mut Faults,
 ) {
     let mut keys: Vec<_> = first.iter().collect();
     keys.sort_unstable();
-    for ((id, meter), known) in keys {
-        let sold =
-            edges.iter().zip(seen).filter(|(edge, _)| edge.subscriptions.by_id.contains_key(*id));
+    for (((id, meter), days), known) in keys {
+        let sold = edges.iter().zip(seen).filter(|(edge, _)| edge.charged(id) == *days);
         for (edge, seen) in sold {
             if !seen.usage.contains_key(&(*id, *meter)) {
                 let reason = format!(

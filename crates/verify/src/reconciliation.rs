@@ -293,15 +293,15 @@ impl Check<'_> {
             };
             text.to_owned()
         };
-        let month = &self.folder.certificate.period;
+        let midnight = |day: Date| format!("{day}T00:00:00Z");
         COLUMNS
             .iter()
             .map(|column| match *column {
                 "TaxTotal" => number::money(tax, edge.decimals),
                 "Total" => number::money(&(&line.money + tax), edge.decimals),
                 "BillableQuantity" => number::trimmed(&line.quantity),
-                "ChargeStartDate" => format!("{month}-01T00:00:00Z"),
-                "ChargeEndDate" => last_day(month),
+                "ChargeStartDate" => midnight(subscription.charged.0),
+                "ChargeEndDate" => midnight(subscription.charged.1),
                 "MeterDescription" => {
                     let parts = [product_name, name, region].into_iter();
                     let parts: Vec<&str> =
@@ -339,10 +339,4 @@ impl Check<'_> {
             line.tier
         )
     }
-}
-
-/// The midnight with which the last day of a month begins.
-fn last_day(month: &str) -> String {
-    let first: Result<Date, _> = format!("{month}-01").parse();
-    first.map_or_else(|_| String::new(), |first| format!("{}T00:00:00Z", first.last_of_month()))
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use documents::daily::{self, CHARGE_ROUNDING};
 use kernel::{Error, Month, Result};
 use lake::usage::batches_of;
-use rating::{EdgeIndex, MeterIndex, SubscriptionIndex};
+use rating::EdgeIndex;
 use store::{CloseRow, InvoiceRow};
 
 use super::daily::Decimal;
-use super::price_lists::PriceLists;
+use super::price_lists::{PriceLists, Run};
 use super::{
     ExportOptions, Frozen, RevisionFiles, WantedEdge, WrittenRevision, copy_documents, copy_table,
     make_folders, wanted,
@@ -120,18 +120,19 @@ impl Posted {
 }
 
 impl Posted {
-    /// The subscriptions and meters that have rows on some edge: what was rated again and came to
-    /// the same is nobody's business.
+    /// The subscriptions and meters that have rows on some edge, and its position: what was rated
+    /// again and came to the same is nobody's business.
     fn runs(
         &self,
         frozen: &Frozen,
         naming: &Naming<'_>,
         place: &str,
-    ) -> Result<BTreeSet<(SubscriptionIndex, MeterIndex)>> {
+    ) -> Result<BTreeSet<Run>> {
         let book = &self.side.book;
         let mut runs = BTreeSet::new();
         for invoice in &self.invoices {
             let (seller, buyer) = (naming.key(invoice.seller), naming.key(invoice.buyer));
+            let edge = book.find_edge(invoice.seller, invoice.buyer);
             let file = format!("{place}/{seller}/{buyer}/daily-rated-usage.parquet");
             for batch in
                 batches_of(&frozen.document(&file)?, Some(&["SubscriptionId", "MeterId"]), None)?
@@ -145,7 +146,10 @@ impl Posted {
                     let subscription =
                         book.find_subscription(subscriptions.value(subscription as usize));
                     let meter = book.find_meter(meters.value(meter as usize));
-                    runs.extend(subscription.zip(meter));
+                    let Some((subscription, meter)) = subscription.zip(meter) else { continue };
+                    let mut path = book.path(subscription).iter();
+                    let position = path.position(|on| Some(*on) == edge);
+                    runs.insert((subscription, meter, position.unwrap_or_default()));
                 }
             }
         }

@@ -37,6 +37,8 @@ pub(super) struct Written<'a> {
     pub not_corrected: BTreeSet<(&'a str, &'a str)>,
     /// Those that others rate.
     pub rated_by_seller: Vec<SellerRatedEdge>,
+    /// Seller and buyer of edges that bill other days than others of a sale path.
+    pub on_other_days: BTreeSet<(&'a str, &'a str)>,
 }
 
 impl Written<'_> {
@@ -56,15 +58,9 @@ impl Written<'_> {
             books,
             derivations: if self.with_derivations { sellers } else { Vec::new() },
             edges: self.edges(),
-            not_corrected: self
-                .not_corrected
-                .iter()
-                .map(|(seller, buyer)| UncorrectedEdge {
-                    seller: (*seller).to_owned(),
-                    buyer: (*buyer).to_owned(),
-                })
-                .collect(),
+            not_corrected: named(&self.not_corrected),
             rated_by_seller: self.rated_by_seller.clone(),
+            billed_on_other_days: named(&self.on_other_days),
         }
     }
 
@@ -91,6 +87,14 @@ impl Written<'_> {
             })
             .collect()
     }
+}
+
+fn named(edges: &BTreeSet<(&str, &str)>) -> Vec<UncorrectedEdge> {
+    let named = |(seller, buyer): &(&str, &str)| UncorrectedEdge {
+        seller: (*seller).to_owned(),
+        buyer: (*buyer).to_owned(),
+    };
+    edges.iter().map(named).collect()
 }
 
 /// Writes the certificate over everything that lies in a folder; says how many files that is.

@@ -106,6 +106,8 @@ pub(crate) struct PriceLists<'a> {
     edges: BTreeMap<EdgeIndex, EdgeLists>,
     /// The edges that have an invoice with these prices, and those that others bill.
     billed: BTreeSet<EdgeIndex>,
+    /// Those of sale paths whose edges bill different days.
+    on_other_days: BTreeSet<EdgeIndex>,
 }
 
 /// The price lists of an edge: buyers may pay by several where their sale paths differ.
@@ -127,6 +129,9 @@ struct EdgeLists {
     sources: BTreeMap<NodeIndex, (EdgeIndex, NodeIndex)>,
 }
 
+/// A subscription and a meter, and the position of an edge that bills them.
+pub(crate) type Run = (SubscriptionIndex, MeterIndex, usize);
+
 impl EdgeLists {
     fn number(&self, node: NodeIndex) -> String {
         self.nodes.binary_search(&node).map_or_else(|_| String::new(), |at| (at + 1).to_string())
@@ -136,26 +141,31 @@ impl EdgeLists {
 impl<'a> PriceLists<'a> {
     /// Finds the prices that the groups of a close were billed by.
     pub fn of_frozen(frozen: &'a Frozen, naming: &'a Naming<'a>) -> Result<Self> {
-        let mut runs = Vec::new();
+        let (mut runs, months) = (Vec::new(), frozen.book.bills_months());
         for partition in 0..frozen.usage.partitioning.len() {
             let name = format!("{}/rated-lines/{}", frozen.close.month, groups_name(partition));
             let groups = read_groups(&frozen.document(&name)?, &frozen.book)?;
-            runs.extend(groups.iter().map(|group| (group.subscription, group.meter)));
+            runs.extend(groups.iter().map(|group| {
+                let position = usize::from(group.position);
+                (group.subscription, group.meter, if months { 0 } else { position })
+            }));
             runs.dedup();
         }
         Ok(Self::of((&frozen.known, &frozen.book), &frozen.invoices, naming, runs))
     }
 
-    /// The prices of some subscriptions and meters, which some invoices bill.
+    /// The prices of some subscriptions and meters, which some invoices bill. The positions say on
+    /// which edges, where the edges of a sale path bill different days.
     pub fn of(
         (known, book): (&'a Known, &'a RateBook),
         invoices: &[InvoiceRow],
         naming: &'a Naming<'a>,
-        runs: impl IntoIterator<Item = (SubscriptionIndex, MeterIndex)>,
+        runs: impl IntoIterator<Item = Run>,
     ) -> Self {
         let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
-        let mut current = None;
-        for (subscription, meter) in runs {
+        let (mut current, mut on_other_days) = (None, BTreeSet::new());
+        for (subscription, meter, position) in runs {
+            let uneven = book.is_uneven(subscription);
             let family = match current {
                 Some((same, family)) if same == subscription => family,
                 _ => naming.family(subscription),
@@ -163,6 +173,12 @@ impl<'a> PriceLists<'a> {
             current = Some((subscription, family));
             let (path, nodes) = (book.path(subscription), book.nodes(subscription));
             for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
+                if uneven {
+                    on_other_days.insert(*edge);
+                    if position != at {
+                        continue;
+                    }
+                }
                 let lists = edges.entry(*edge).or_default();
                 if family == OfferFamily::Legacy {
                     lists.legacy.insert((subscription, meter));
@@ -188,7 +204,7 @@ impl<'a> PriceLists<'a> {
             invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
         let received = edges.keys().filter(|edge| book.edges()[edge.get()].is_received);
         billed.extend(received.copied());
-        Self { book, naming, known, edges, billed }
+        Self { book, naming, known, edges, billed, on_other_days }
     }
 
     /// How long effective prices are.
@@ -232,6 +248,11 @@ impl<'a> PriceLists<'a> {
     pub fn rated_by_seller(&self) -> impl Iterator<Item = EdgeIndex> + '_ {
         let edges = self.edges.keys().copied();
         edges.filter(|edge| self.book.edges()[edge.get()].is_received)
+    }
+
+    /// The edges of sale paths whose edges bill different days with this month.
+    pub fn on_other_days(&self) -> impl Iterator<Item = EdgeIndex> + '_ {
+        self.on_other_days.iter().copied()
     }
 
     /// Writes the price lists of an edge, which its buyer may know.
