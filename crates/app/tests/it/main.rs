@@ -4,6 +4,7 @@
 mod accountant;
 mod adjusted;
 mod bad_input;
+mod calendars;
 mod determinism;
 mod earned_credit;
 mod imports;

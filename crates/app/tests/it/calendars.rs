@@ -1,0 +1,281 @@
+//! Bills by calendar month and by anniversary, for each edge and offer family.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use documents::Format;
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
+use testkit::{Cells, World, fixtures};
+
+const PLAN: &str = "11111111-2222-4333-8444-000000000001";
+const LEGACY: &str = "11111111-2222-4333-8444-000000000002";
+
+/// The calendars of legacy offers on both edges: the provider's, and the partner's.
+const MONTH: &str = "calendar-month";
+const ANNIVERSARY: &str = "anniversary";
+
+/// A partner with a plan, and a legacy subscription that began on a day.
+fn programme(calendars: [&str; 2], began: Date) -> String {
+    let mut text = fixtures::two_edges(&[PLAN, LEGACY]);
+    for (book, calendar) in ["buying", "selling"].into_iter().zip(calendars) {
+        let terms = format!("currency = \"USD\"\nprice_book = \"{book}\"");
+        text = text.replace(&terms, &format!("{terms}\nlegacy_calendar = \"{calendar}\""));
+    }
+    let (before, after) = text.split_once(LEGACY).unwrap();
+    let legacy = after.replacen("offer = \"usage\"", "offer = \"azure\"", 1);
+    let legacy = legacy.replacen("from = 2010-01-01", &format!("from = {began}"), 1);
+    format!(
+        "{before}{LEGACY}{legacy}\n[[offer]]\nkey = \"azure\"\nname = \"Microsoft Azure\"\n\
+         family = \"legacy\"\nprice_sheet = \"list\"\n"
+    )
+}
+
+/// Two units of a meter of both subscriptions on each day, at noon.
+fn daily(from: Date, until: Date) -> String {
+    let mut text =
+        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n".to_owned();
+    let mut day = from;
+    while day < until {
+        for subscription in [PLAN, LEGACY] {
+            let id = format!("{subscription}-{day}");
+            writeln!(text, "{id},{subscription},vm,{day}T12:00:00Z,{day}T13:00:00Z,2,1 Hour")
+                .unwrap();
+        }
+        day = day.tomorrow().unwrap();
+    }
+    text
+}
+
+fn world(programme: &str, rates: &str) -> World {
+    let world = World::at("2027-06-02T12:00:00Z").unwrap();
+    world.apply(programme).unwrap();
+    world.prices("list", "prices.json", fixtures::rate_card(&[("vm", rates)])).unwrap();
+    world
+}
+
+fn proven(world: &World, month: &str, name: &str) -> PathBuf {
+    let folder = world.export(month, &format!("{month}-{name}"), Format::Csv).unwrap();
+    let report = verify::verify(&folder, 2);
+    assert!(report.passes(), "{month}: {:#?}", report.faults.listed());
+    folder.join(month)
+}
+
+/// Subscription, first and last day, quantity and amount of each line of an edge.
+fn lines(folder: &std::path::Path, edge: &str) -> Vec<[String; 5]> {
+    let cells = Cells::read(&folder.join(edge).join("reconciliation.csv")).unwrap();
+    let columns =
+        ["SubscriptionId", "ChargeStartDate", "ChargeEndDate", "BillableQuantity", "Subtotal"];
+    let rows = cells.select(columns).into_iter();
+    rows.map(|row| row.map(|cell| cell.trim_end_matches("T00:00:00Z").to_owned())).collect()
+}
+
+fn row(cells: [&str; 5]) -> [String; 5] {
+    cells.map(str::to_owned)
+}
+
+/// The invoice of January bills the plan for January, 31 days, and the legacy offer that began on a
+/// 28th from 28 December to 27 January, 31 days as well; February has 28 days, its legacy bill from
+/// 28 January to 27 February 31. Two units a day at 0.50, and at 0.55 for the customer.
+// req: B1 F2 H1
+#[test]
+fn an_invoice_collects_both_calendars() {
+    let world = world(&programme([ANNIVERSARY; 2], date(2026, 10, 28)), r#"{"0": 0.5}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 4, 1))).unwrap();
+    for month in ["2026-12", "2027-01", "2027-02", "2027-03"] {
+        world.close(month, 1).unwrap();
+    }
+    // What was used before is not in the lake; the bill begins on 28 November.
+    let december = proven(&world, "2026-12", "out");
+    assert_eq!(
+        lines(&december, "cloud/partner"),
+        [
+            row([PLAN, "2026-12-01", "2026-12-31", "62", "31.00"]),
+            row([LEGACY, "2026-11-28", "2026-12-27", "54", "27.00"]),
+        ]
+    );
+    let january = proven(&world, "2027-01", "out");
+    assert_eq!(
+        lines(&january, "cloud/partner"),
+        [
+            row([PLAN, "2027-01-01", "2027-01-31", "62", "31.00"]),
+            row([LEGACY, "2026-12-28", "2027-01-27", "62", "31.00"]),
+        ]
+    );
+    let february = proven(&world, "2027-02", "out");
+    assert_eq!(
+        lines(&february, "partner/shop"),
+        [
+            row([PLAN, "2027-02-01", "2027-02-28", "56", "30.80"]),
+            row([LEGACY, "2027-01-28", "2027-02-27", "62", "34.10"]),
+        ]
+    );
+    let march = proven(&world, "2027-03", "out");
+    assert_eq!(
+        lines(&march, "cloud/partner"),
+        [
+            row([PLAN, "2027-03-01", "2027-03-31", "62", "31.00"]),
+            row([LEGACY, "2027-02-28", "2027-03-27", "56", "28.00"]),
+        ]
+    );
+    // The rows of legacy offers have the same days again.
+    let legacy = Cells::read(&march.join("cloud/partner/legacy-usage.csv")).unwrap();
+    let days = legacy.select(["ChargeStartDate", "ChargeEndDate"]);
+    assert_eq!(days, [["2027-02-28T00:00:00Z", "2027-03-27T00:00:00Z"]]);
+}
+
+/// Units fill tiers from one anniversary to the next, not by month: 62 units from 28 December, 50 at
+/// 1.00 and 12 at 0.10, are 51.20.
+#[test]
+fn tiers_begin_anew_on_the_anniversary() {
+    let programme = programme([ANNIVERSARY; 2], date(2026, 10, 28));
+    let world = world(&programme, r#"{"0": 1, "50": 0.1}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 2, 1))).unwrap();
+    world.close("2027-01", 1).unwrap();
+    let january = proven(&world, "2027-01", "out");
+    let legacy = |of: Vec<[String; 5]>| -> Vec<[String; 5]> {
+        of.into_iter().filter(|line| line[0] == LEGACY).collect()
+    };
+    assert_eq!(
+        legacy(lines(&january, "cloud/partner")),
+        [
+            row([LEGACY, "2026-12-28", "2027-01-27", "50", "50.00"]),
+            row([LEGACY, "2026-12-28", "2027-01-27", "12", "1.20"]),
+        ]
+    );
+    let number = world.invoices().unwrap()[0].row.number.clone();
+    for line in 1..=4 {
+        world.explain(&format!("{number}/{line}")).unwrap();
+    }
+}
+
+/// The provider bills the legacy offer by anniversary, the partner by calendar month. Whatever is
+/// used is billed once on each edge, and late usage on each edge with the month that it belongs to.
+// req: A2 H1
+#[test]
+fn each_edge_has_its_own_calendar() {
+    let programme = programme([ANNIVERSARY, MONTH], date(2026, 10, 28));
+    let world = world(&programme, r#"{"0": 1, "50": 0.1}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 3, 1))).unwrap();
+    world.close("2026-12", 1).unwrap();
+    world.close("2027-01", 2).unwrap();
+    let january = proven(&world, "2027-01", "out");
+    // The partner's price is derived from what it pays tier by tier; each bill fills its own tiers.
+    let bought = lines(&january, "cloud/partner");
+    let sold = lines(&january, "partner/shop");
+    assert_eq!(bought[2], row([LEGACY, "2026-12-28", "2027-01-27", "50", "50.00"]));
+    assert_eq!(bought[3], row([LEGACY, "2026-12-28", "2027-01-27", "12", "1.20"]));
+    assert_eq!(sold[2], row([LEGACY, "2027-01-01", "2027-01-31", "50", "55.00"]));
+    assert_eq!(sold[3], row([LEGACY, "2027-01-01", "2027-01-31", "12", "1.32"]));
+    for invoice in world.invoices().unwrap() {
+        for line in 1..=4 {
+            world.explain(&format!("{}/{line}", invoice.row.number)).unwrap();
+        }
+    }
+    world.close("2027-02", 1).unwrap();
+    proven(&world, "2027-02", "out");
+
+    // Over midnight of the 31st: the provider bills all of it with February, the partner one half
+    // with January and the other with February.
+    let late = format!(
+        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+         late,{LEGACY},vm,2027-01-31T12:00:00Z,2027-02-01T12:00:00Z,8,1 Hour\n\
+         later,{LEGACY},other,2026-12-29T12:00:00Z,2026-12-29T13:00:00Z,3,1 Hour\n"
+    );
+    world.usage("late.csv", late).unwrap();
+    let missing = |month: &str| world.differences(month, 1).unwrap().missing.len();
+    assert_eq!(["2026-12", "2027-01", "2027-02"].map(missing), [1, 1, 0]);
+    let other = fixtures::rate_card(&[("other", r#"{"0": 1}"#)]);
+    world.prices("list", "other.json", other).unwrap();
+    let seen = |month: &str| -> Vec<(String, String)> {
+        let edges = world.differences(month, 1).unwrap().edges;
+        edges.into_iter().map(|edge| (edge.seller_key, edge.net.to_string())).collect()
+    };
+    let edge = |seller: &str, net: &str| (seller.to_owned(), net.to_owned());
+    assert_eq!(seen("2026-12"), [edge("partner", "3.30 USD")]);
+    assert_eq!(seen("2027-01"), [edge("cloud", "3.00 USD"), edge("partner", "0.44 USD")]);
+    assert_eq!(seen("2027-02"), [edge("cloud", "0.80 USD"), edge("partner", "0.44 USD")]);
+    for month in ["2026-12", "2027-01", "2027-02"] {
+        world.adjust(month, 1).unwrap();
+        proven(&world, month, "adjusted");
+        assert!(seen(month).is_empty());
+    }
+}
+
+/// A record that nothing was used by, before and after the days of an edge, is on the other one.
+#[test]
+fn nothing_used_on_other_days() {
+    let world = world(&programme([ANNIVERSARY, MONTH], date(2026, 10, 28)), r#"{"0": 1}"#);
+    let header = "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n";
+    let mut text = header.to_owned();
+    for (at, (start, end, quantity)) in [
+        ("2026-12-20T00:00:00Z", "2027-02-03T00:00:00Z", "0"),
+        ("2026-12-27T00:00:00Z", "2026-12-29T00:00:00Z", "0"),
+        ("2026-12-30T00:00:00Z", "2026-12-30T00:00:00Z", "0"),
+        ("2026-12-31T23:00:00Z", "2027-01-01T01:00:00Z", "0.000000000000001"),
+        ("2027-01-27T23:00:00Z", "2027-01-28T01:00:00Z", "-0.000000000000003"),
+        ("2027-01-31T00:00:00Z", "2027-01-31T00:00:00Z", "5"),
+        ("2027-01-28T00:00:00Z", "2027-01-28T00:00:00Z", "0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        writeln!(text, "e{at},{LEGACY},vm,{start},{end},{quantity},1 Hour").unwrap();
+    }
+    world.usage("usage.csv", text).unwrap();
+    for month in ["2026-12", "2027-01", "2027-02"] {
+        world.close(month, 1).unwrap();
+        proven(&world, month, "out");
+    }
+}
+
+/// In a zone with daylight changes: records of a quarter of an hour, an anniversary on the 31st, and
+/// a February of 28 and of 29 days.
+// req: H1
+#[test]
+fn anniversaries_on_the_31st_in_zones_whose_clocks_change() {
+    for (zone, began, months) in [
+        ("Europe/Oslo", date(2026, 12, 31), ["2027-02", "2027-03", "2027-04"]),
+        ("America/Santiago", date(2027, 8, 31), ["2028-02", "2028-03", "2028-04"]),
+        ("Pacific/Apia", date(2011, 8, 30), ["2011-11", "2011-12", "2012-01"]),
+    ] {
+        let text = programme([ANNIVERSARY; 2], began)
+            .replace("name = \"Two edges\"", &format!("name = \"Zones\"\nzone = \"{zone}\""));
+        let mut world = world(&text, r#"{"0": 1}"#);
+        world.go_to("2030-01-01T12:00:00Z").unwrap();
+        let tz = jiff::tz::TimeZone::get(zone).unwrap();
+        // Where a month ends, found by the number of days in it.
+        let end = |month: &str| {
+            let first: Date = format!("{month}-01").parse().unwrap();
+            let day = first.with().day(began.day()).build();
+            day.unwrap_or_else(|_| first.last_of_month())
+        };
+        let before: Date = format!("{}-01", months[0]).parse().unwrap();
+        let before = before.checked_sub(1.month()).unwrap().to_string();
+        let mut bounds = vec![end(&before[..7])];
+        bounds.extend(months.map(end));
+        let instants: Vec<_> = bounds
+            .iter()
+            .map(|day| day.to_zoned(tz.clone()).unwrap().timestamp())
+            .collect();
+        let mut used =
+            "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n".to_owned();
+        let (mut at, mut counts) = (instants[0].checked_sub(5.hours()).unwrap(), [0; 3]);
+        while at < instants[3].checked_add(5.hours()).unwrap() {
+            let until = at.checked_add(15.minutes()).unwrap();
+            writeln!(used, "{at},{LEGACY},vm,{at},{until},1,1 Hour").unwrap();
+            for month in 0..3 {
+                counts[month] += i32::from(instants[month] <= at && at < instants[month + 1]);
+            }
+            at = until;
+        }
+        world.usage("usage.csv", used).unwrap();
+        for (month, count) in months.into_iter().zip(counts) {
+            world.close(month, 1).unwrap();
+            let folder = proven(&world, month, "out");
+            let found = lines(&folder, "cloud/partner");
+            let legacy = found.iter().find(|line| line[0] == LEGACY).unwrap();
+            assert_eq!(legacy[4], format!("{count}.00"), "{zone} {month}");
+        }
+    }
+}
