@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Calendars, CreditFacts, Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer, Organisation,
-    PriceBook, PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts, Tier, Tiers,
-    TradeAgreement, Validity,
+    Calendars, CreditFacts, Derivation, Entitlement, ExchangePolicy, NumberSeries, Offer,
+    Organisation, PriceBook, PriceRule, Programme, Relationship, Selector, Subscription, TaxFacts,
+    Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::Date;
 use kernel::{Key, OrganisationId, Result, SubscriptionId, Zone};

@@ -326,11 +326,7 @@ impl<'a, 'f> Check<'a, 'f> {
 
 impl Run<'_> {
     /// A row of usage: which prices it can have, and what it comes to by them.
-    fn usage(
-        &mut self,
-        row: &Row,
-        edge: &Edge<'_>,
-    ) -> Result<(), String> {
+    fn usage(&mut self, row: &Row, edge: &Edge<'_>) -> Result<(), String> {
         if !self.rounding.is_empty() {
             return Err("usage follows a row that makes up for rounding".into());
         }

@@ -70,8 +70,16 @@ pub(crate) fn check(folder: &Folder, revision: &Revision, lists: &Lists<'_>, fau
             lists.edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
         let whole = folder.is_whole();
         let is_close = revision.revision == 0;
-        let mut check =
-            Check { folder, path, lists, sold: &sold, whole, is_close, said: BTreeMap::new() };
+        let mut check = Check {
+            folder,
+            revision,
+            path,
+            lists,
+            sold: &sold,
+            whole,
+            is_close,
+            said: BTreeMap::new(),
+        };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
@@ -97,6 +105,7 @@ impl Lists<'_> {
 
 struct Check<'a> {
     folder: &'a Folder,
+    revision: &'a Revision,
     path: String,
     lists: &'a Lists<'a>,
     sold: &'a [&'a Edge<'a>],
@@ -321,7 +330,11 @@ impl Check<'_> {
         let pair = (seller.to_owned(), edge.certified.seller.clone());
         let before = self.lists.before.get(&pair).into_iter().flatten();
         let lists: Vec<&Prices> = before.chain(self.lists.bought(&pair)).collect();
-        if lists.is_empty() && self.whole {
+        // What is billed on other days may be billed with another month.
+        let otherwise = &self.revision.billed_on_other_days;
+        let is_other =
+            otherwise.iter().any(|edge| (&edge.seller, &edge.buyer) == (&pair.0, &pair.1));
+        if lists.is_empty() && self.whole && !is_other {
             return Err(format!("{} buys nothing from {seller}", edge.certified.seller));
         }
         let of_meter = lists.iter().flat_map(|lists| lists.meters.values());

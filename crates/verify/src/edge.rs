@@ -68,16 +68,7 @@ impl<'f> Edge<'f> {
         }
         let subscriptions = Subscriptions::load(folder, &place, faults);
         prices.check_charged(folder, &subscriptions, faults);
-        Some(Self {
-            prices,
-            credits,
-            subscriptions,
-            revision,
-            certified,
-            invoice,
-            decimals,
-            place,
-        })
+        Some(Self { prices, credits, subscriptions, revision, certified, invoice, decimals, place })
     }
 
     /// Whether no price of a meter changes within the month, for a subscription.

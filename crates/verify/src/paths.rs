@@ -89,12 +89,9 @@ fn leads_to_customer(id: &str, on: &[usize], edges: &[Edge<'_>]) -> Result<(), S
     let otherwise = &edges[on[0]].revision.billed_on_other_days;
     let customer = &edges[on[0]].subscriptions.by_id[id].customer[0];
     let mut left: Vec<&Edge<'_>> = on.iter().map(|at| &edges[*at]).collect();
-    let sold = left
-        .iter()
-        .position(|edge| edge.sells_to(customer));
-    let sells_on = |edge: &&Edge<'_>| {
-        otherwise.iter().any(|other| other.seller == edge.certified.buyer)
-    };
+    let sold = left.iter().position(|edge| edge.sells_to(customer));
+    let sells_on =
+        |edge: &&Edge<'_>| otherwise.iter().any(|other| other.seller == edge.certified.buyer);
     let Some(mut position) = sold.or_else(|| left.iter().position(sells_on)) else {
         return Err(format!("nobody sells {id} to its customer"));
     };

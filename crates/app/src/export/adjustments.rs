@@ -122,12 +122,7 @@ impl Posted {
 impl Posted {
     /// The subscriptions and meters that have rows on some edge, and its position: what was rated
     /// again and came to the same is nobody's business.
-    fn runs(
-        &self,
-        frozen: &Frozen,
-        naming: &Naming<'_>,
-        place: &str,
-    ) -> Result<BTreeSet<Run>> {
+    fn runs(&self, frozen: &Frozen, naming: &Naming<'_>, place: &str) -> Result<BTreeSet<Run>> {
         let book = &self.side.book;
         let mut runs = BTreeSet::new();
         for invoice in &self.invoices {

@@ -8,9 +8,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use domain::{
-    Calendar, Calendars, Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries, Offer, Organisation,
-    PriceBook, PriceRule, Programme, RateSource, RatedBy, Relationship, Role, RoundingPolicy,
-    Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
+    Calendar, Calendars, Derivation, Entitlement, ExchangePolicy, FactRef, Fixing, NumberSeries,
+    Offer, Organisation, PriceBook, PriceRule, Programme, RateSource, RatedBy, Relationship, Role,
+    RoundingPolicy, Selector, Subscription, Tier, Tiers, TradeAgreement, Validity,
 };
 use jiff::civil::Date;
 use kernel::{

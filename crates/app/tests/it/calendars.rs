@@ -254,10 +254,8 @@ fn anniversaries_on_the_31st_in_zones_whose_clocks_change() {
         let before = before.checked_sub(1.month()).unwrap().to_string();
         let mut bounds = vec![end(&before[..7])];
         bounds.extend(months.map(end));
-        let instants: Vec<_> = bounds
-            .iter()
-            .map(|day| day.to_zoned(tz.clone()).unwrap().timestamp())
-            .collect();
+        let instants: Vec<_> =
+            bounds.iter().map(|day| day.to_zoned(tz.clone()).unwrap().timestamp()).collect();
         let mut used =
             "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n".to_owned();
         let (mut at, mut counts) = (instants[0].checked_sub(5.hours()).unwrap(), [0; 3]);
@@ -276,6 +274,74 @@ fn anniversaries_on_the_31st_in_zones_whose_clocks_change() {
             let found = lines(&folder, "cloud/partner");
             let legacy = found.iter().find(|line| line[0] == LEGACY).unwrap();
             assert_eq!(legacy[4], format!("{count}.00"), "{zone} {month}");
+        }
+    }
+}
+
+/// Terms that change from one calendar to the other and back, and end; a subscription that ends
+/// between two anniversaries. Every hour is billed once on each edge, and what is left when terms or
+/// subscription end is billed by the last terms.
+// req: F2 H1
+#[test]
+fn every_unit_is_billed_once_when_calendars_change() {
+    for (began, ended, changes) in [
+        (date(2026, 7, 28), date(2027, 3, 10), [MONTH, ANNIVERSARY, MONTH]),
+        (date(2026, 7, 31), date(2027, 3, 31), [ANNIVERSARY, MONTH, ANNIVERSARY]),
+        (date(2026, 7, 2), date(2027, 3, 1), [ANNIVERSARY, MONTH, MONTH]),
+        (date(2026, 7, 1), date(2027, 2, 28), [MONTH, ANNIVERSARY, ANNIVERSARY]),
+    ] {
+        let [first, then, at_last] = changes;
+        let mut text = programme([first, ANNIVERSARY], began);
+        let begins = format!("from = {began}");
+        text = text.replace(&begins, &format!("{begins}\nuntil = {ended}"));
+        let agreed = text.split("[[agreement]]").nth(1).unwrap().to_owned();
+        let version = |calendar: &str, dates: &str| {
+            let terms = agreed.replace("from = 2010-01-01", dates);
+            format!(
+                "[[agreement]]{}",
+                terms.replace(&format!("\"{first}\""), &format!("\"{calendar}\""))
+            )
+        };
+        let later = [
+            version(first, "from = 2010-01-01\nuntil = 2026-10-01"),
+            version(then, "from = 2026-10-01\nuntil = 2027-01-01"),
+            version(
+                at_last,
+                &format!("from = 2027-01-01\nuntil = {}", ended.max(date(2027, 3, 1))),
+            ),
+        ];
+        text = text.replacen(&format!("[[agreement]]{agreed}"), &later.concat(), 1);
+        text = text.replace(&format!("id = \"{PLAN}\"\noffer = \"usage\"\npath = [\"cloud\", \"partner\", \"shop\"]\nfrom = 2010-01-01"),
+            &format!("id = \"{PLAN}\"\noffer = \"usage\"\npath = [\"cloud\", \"partner\", \"shop\"]\nfrom = 2010-01-01\nuntil = {ended}"));
+        let world = world(&text, r#"{"0": 1}"#);
+        world.usage("usage.csv", daily(began, ended)).unwrap();
+        let months = [
+            "2026-07", "2026-08", "2026-09", "2026-10", "2026-11", "2026-12", "2027-01", "2027-02",
+            "2027-03", "2027-04",
+        ];
+        let mut days = [Vec::new(), Vec::new()];
+        for month in months {
+            if world.close(month, 1).unwrap().invoices.is_empty() {
+                continue;
+            }
+            let folder = proven(&world, month, "out");
+            for (edge, days) in ["cloud/partner", "partner/shop"].iter().zip(&mut days) {
+                if !folder.join(edge).exists() {
+                    continue;
+                }
+                let of_legacy = lines(&folder, edge).into_iter().filter(|line| line[0] == LEGACY);
+                days.extend(of_legacy.map(|[_, from, until, quantity, _]| (from, until, quantity)));
+            }
+        }
+        for days in days {
+            let billed: i32 = days.iter().map(|(.., units)| units.parse::<i32>().unwrap()).sum();
+            let used = 2 * (ended - began).get_days();
+            let used = if used > 0 { used } else { panic!("days") };
+            assert_eq!(billed, used, "{began}: {days:?}");
+            for pair in days.windows(2) {
+                let end: Date = pair[0].1.parse().unwrap();
+                assert_eq!(pair[1].0, end.tomorrow().unwrap().to_string(), "{days:?}");
+            }
         }
     }
 }

@@ -185,6 +185,40 @@ fn the_same_year_as_the_provider_rounds_it() {
     }
 }
 
+/// The same where each edge has a calendar of its own, which changes in the middle of the year, and
+/// subscriptions begin on different days.
+// req: A2 H5
+#[test]
+fn the_same_year_by_anniversaries() {
+    let (months, anniversaries) = ("calendar-month", "anniversary");
+    for (seed, [buying, selling]) in [
+        (6, [[anniversaries, anniversaries], [anniversaries, anniversaries]]),
+        (7, [[anniversaries, months], [months, anniversaries]]),
+    ] {
+        let mut text = fixtures::two_edges(&SUBSCRIPTIONS);
+        for (subscription, day) in SUBSCRIPTIONS.into_iter().zip([31, 28, 2]) {
+            let (before, after) = text.split_once(&format!("\"{subscription}\"")).unwrap();
+            let after = after.replacen("2010-01-01", &format!("2010-01-{day:02}"), 1);
+            text = format!("{before}\"{subscription}\"{after}");
+        }
+        for (book, [first, then]) in [("buying", buying), ("selling", selling)] {
+            let (before, after) = text.split_once(&format!("price_book = \"{book}\"")).unwrap();
+            let (before, agreement) = before.rsplit_once("[[agreement]]").unwrap();
+            let terms = |calendar: &str, agreement: &str| {
+                format!(
+                    "[[agreement]]{agreement}price_book = \"{book}\"\n\
+                     plan_calendar = \"{calendar}\"\n"
+                )
+            };
+            let later = agreement.replace("from = 2010-01-01", "from = 2025-07-01");
+            let first_terms =
+                terms(first, &agreement.replace("2010-01-01", "2010-01-01\nuntil = 2025-07-01"));
+            text = format!("{before}{first_terms}\n{}{after}", terms(then, &later));
+        }
+        compare(seed, &text);
+    }
+}
+
 /// Bills a year as its facts arrive and all at once; returns the world of the former.
 fn compare(seed: u64, programme: &str) -> World {
     let facts = facts(seed);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    BillingPeriods, Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, OfferFamily, PriceSheet,
-    PricedBy, Programme, RatedBy, Subscription, TradeAgreement,
+    BillingPeriods, Derivation, EarnedCredit, ExchangePolicy, ExchangeRates, Offer, OfferFamily,
+    PriceSheet, PricedBy, Programme, RatedBy, Subscription, TradeAgreement,
 };
 use kernel::{Currency, Error, Key, MeterId, Month, OrganisationId, Result, instant_micros};
 
@@ -199,7 +199,13 @@ impl<'a> Compiler<'a> {
         let zone = &self.facts.programme.zone;
         let (month, envelope) = (self.period, self.envelope());
         let sold = self.facts.programme.subscriptions.values().filter(|s| self.is_sold(s));
-        let on_paths: HashSet<_> = sold.flat_map(Subscription::edges).collect();
+        let (mut on_paths, mut by_anniversary) = (HashSet::new(), HashSet::new());
+        for subscription in sold {
+            on_paths.extend(subscription.edges());
+            if self.periods.has_own(subscription.id) {
+                by_anniversary.extend(subscription.edges());
+            }
+        }
         for version in &mut self.versions {
             let agreements = version.programme.agreements.iter();
             let agreements = agreements.filter(|a| on_paths.contains(&(a.seller, a.buyer)));
@@ -207,7 +213,8 @@ impl<'a> Compiler<'a> {
             let (now, before): (Vec<_>, Vec<_>) =
                 agreements.partition(|a| applies(a, month).is_some());
             let mut ended: Vec<_> = before;
-            ended.retain(|a| !a.calendars.are_months() && applies(a, envelope).is_some());
+            ended.retain(|a| by_anniversary.contains(&(a.seller, a.buyer)));
+            ended.retain(|a| applies(a, envelope).is_some());
             ended.sort_by_key(|a| std::cmp::Reverse(a.validity.from()));
             let mut agreements: Vec<_> = now;
             agreements.sort_by_key(|a| (a.seller, a.buyer, a.validity.from()));
@@ -510,7 +517,8 @@ impl<'a> Compiler<'a> {
         if from <= period.0 || self.period.0 <= period.0 {
             return (from, until);
         }
-        let of_pair = |a: &&TradeAgreement| (a.seller, a.buyer) == (agreement.seller, agreement.buyer);
+        let of_pair =
+            |a: &&TradeAgreement| (a.seller, a.buyer) == (agreement.seller, agreement.buyer);
         let earlier: Vec<_> = programme.agreements.iter().filter(of_pair).collect();
         while let Some(before) =
             earlier.iter().find(|a| a.validity.until() == Some(validity.from()))

@@ -312,9 +312,9 @@ impl RateBook {
         self.usage_period
     }
 
-    /// Whether every edge bills the month and nothing else.
+    /// Whether every edge bills the month and nothing else, also what it has yet to bill.
     pub fn bills_months(&self) -> bool {
-        self.nodes.iter().all(|node| node.period == self.period)
+        self.periods.are_months() && self.nodes.iter().all(|node| node.period == self.period)
     }
 
     /// What is billed of a subscription on some edge of its path, half open, in microseconds.
