@@ -99,8 +99,12 @@ impl<'a> Taxation<'a> {
             self.book.month().first_day(),
             Some(self.book.month().next().first_day()),
         );
-        let mut agreed = programme.agreements_of(terms.seller, terms.buyer);
-        let agreed = agreed.find(|a| month.is_some_and(|month| a.validity.overlaps(month)));
+        let agreed = || programme.agreements_of(terms.seller, terms.buyer);
+        let of_month = agreed().find(|a| month.is_some_and(|month| a.validity.overlaps(month)));
+        // What is left to be billed when terms have ended is billed by them.
+        let first_day = self.book.month().first_day();
+        let before = agreed().filter(|a| a.validity.from() < first_day);
+        let agreed = of_month.or_else(|| before.max_by_key(|a| a.validity.from()));
         EdgeTaxes {
             taxation: self,
             edge,

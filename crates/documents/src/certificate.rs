@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The format of [`Certificate`].
-pub const FORMAT: &str = "skyhandel-certificate-3";
+pub const FORMAT: &str = "skyhandel-certificate-4";
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,7 +68,7 @@ impl<'f> Edge<'f> {
         }
         let subscriptions = Subscriptions::load(folder, &place, faults);
         prices.check_charged(folder, &subscriptions, faults);
-        Some(Self { prices, credits, subscriptions, revision, certified, invoice, decimals, place })
+        Some(Self { revision, certified, place, invoice, prices, subscriptions, credits, decimals })
     }
 
     /// Whether no price of a meter changes within the month, for a subscription.

@@ -13,7 +13,7 @@ use crate::fault::Faults;
 /// The name of the certificate's file.
 const CERTIFICATE: &str = "certificate.json";
 /// The format that is understood.
-const FORMAT: &str = "skyhandel-certificate-3";
+const FORMAT: &str = "skyhandel-certificate-4";
 /// The largest JSON document that is read, in bytes.
 const JSON_MAX: u64 = 256 << 20;
 

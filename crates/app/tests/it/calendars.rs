@@ -345,3 +345,95 @@ fn every_unit_is_billed_once_when_calendars_change() {
         }
     }
 }
+
+/// A draft of other prices is rehearsed on what each edge bills, and publishing it gives the same.
+#[test]
+fn a_price_book_is_rehearsed_by_anniversary() {
+    for calendars in [[ANNIVERSARY; 2], [ANNIVERSARY, MONTH]] {
+        let text = programme(calendars, date(2026, 10, 28));
+        let world = world(&text, r#"{"0": 1, "50": 0.1}"#);
+        world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 3, 1))).unwrap();
+        let dearer = text.replace("buy_plus = \"10\"", "buy_plus = \"25\"");
+        let draft = app::rehearse::Draft {
+            programme: Some(("draft.toml".to_owned(), dearer.clone())),
+            prices: None,
+            as_of: None,
+        };
+        let month = "2027-01".parse().unwrap();
+        let rehearsed = {
+            let draft = &draft;
+            world.run(|ctx| async move { app::rehearse::rehearse(ctx, month, draft, 1).await })
+        };
+        let drafted: Vec<_> =
+            rehearsed.unwrap().edges.iter().map(|e| (e.draft.net, e.draft.margin)).collect();
+        world.apply(&dearer).unwrap();
+        let rated = world.rate("2027-01", 1).unwrap();
+        let published: Vec<_> = rated.edges.iter().map(|e| (e.net, e.margin)).collect();
+        assert_eq!(published, drafted);
+        assert!(drafted[1].1.unwrap().minor() > 0, "{drafted:?}");
+    }
+}
+
+/// A provider that bills by anniversary in a system of its own: what it bills from 28 December to 27
+/// January is received with January, and sold on with it by anniversary, or by calendar month.
+// req: H1 H2
+#[test]
+fn what_is_received_by_anniversary_is_sold_on() {
+    for selling in [ANNIVERSARY, MONTH] {
+        let text = programme([ANNIVERSARY, selling], date(2026, 10, 28));
+        let sends = world(&text, r#"{"0": 0.5}"#);
+        sends.usage("usage.csv", daily(date(2026, 11, 28), date(2027, 3, 1))).unwrap();
+        let bought = "price_book = \"buying\"";
+        let buys =
+            world(&text.replace(bought, &format!("{bought}\nrated = \"seller\"")), r#"{"0": 0.5}"#);
+        let months = ["2026-12", "2027-01", "2027-02"];
+        for month in months {
+            sends.close(month, 1).unwrap();
+            let folder = proven(&sends, month, "sent").join("cloud/partner");
+            let files = ["daily-rated-usage.csv", "reconciliation.csv", "invoice.json"];
+            buys.received(month, &files.map(|name| folder.join(name))).unwrap();
+        }
+        // The provider's bills end on 27 February; what was used after that is yet to come.
+        for month in months {
+            buys.close(month, 1).unwrap();
+            let folder = proven(&buys, month, "out");
+            let sold = lines(&folder, "partner/shop");
+            if selling == ANNIVERSARY || month != "2027-02" {
+                let first = proven(&sends, month, "again");
+                assert_eq!(sold, lines(&first, "partner/shop"), "{month}");
+            }
+        }
+    }
+}
+
+/// Credit by anniversary: access from 10 January, at 15 % as granted for the month in which the bill
+/// ends. Of 62 units at 1.00, 26 were used before the 10th: 26 + 36 x 0.85 = 56.60. Access from the
+/// beginning earns nothing before it was granted in January: 8 + 54 x 0.85 = 53.90.
+// req: B13
+#[test]
+fn credit_is_earned_within_a_bill_by_anniversary() {
+    let granted = "\n[[earned_credit]]\nseller = \"cloud\"\nfrom = 2027-01-01\npercent = \"15\"\n";
+    let access = format!(
+        "\n[[eligible_access]]\npartner = \"partner\"\nsubscription = \"{LEGACY}\"\n\
+         from = 2026-10-28\n"
+    );
+    let later = access.replace("2026-10-28", "2027-01-10");
+    for (access, net) in [(later, "56.60"), (access, "53.90")] {
+        // Only plans earn credit.
+        let text = programme([ANNIVERSARY; 2], date(2026, 10, 28)) + granted + &access;
+        let text = text.replace("legacy_calendar", "plan_calendar");
+        let text = text.replace("offer = \"azure\"", "offer = \"usage\"");
+        let text = text.replacen(
+            "from = 2010-01-01\n\n[[subscription]]",
+            "from = 2010-01-31\n\n[[subscription]]",
+            1,
+        );
+        let world = world(&text, r#"{"0": 1}"#);
+        world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 3, 1))).unwrap();
+        world.close("2026-12", 1).unwrap();
+        world.close("2027-01", 1).unwrap();
+        let january = proven(&world, "2027-01", "out");
+        let credited = lines(&january, "cloud/partner");
+        assert_eq!(credited[1], row([LEGACY, "2026-12-28", "2027-01-27", "62", net]));
+    }
+}

@@ -417,15 +417,17 @@ impl RateBook {
     /// Whether subscriptions are sold along the same paths on the same terms as by another book,
     /// whatever they cost.
     pub fn has_terms_of(&self, other: &Self) -> bool {
-        let paths = |book: &Self| -> Vec<(SubscriptionId, Vec<EdgeIndex>, Vec<(i64, i64)>)> {
-            let path = |(id, at): &(SubscriptionId, u32)| {
-                let Chain { edges, nodes, .. } = &book.chains[*at as usize];
-                let periods = nodes.iter().map(|node| book.nodes[node.get()].period);
-                (*id, edges.clone(), periods.collect())
-            };
-            book.subscriptions.iter().map(path).collect()
+        let same = |(a, at): &(SubscriptionId, u32), (b, other_at): &(SubscriptionId, u32)| {
+            let (chain, others) = (&self.chains[*at as usize], &other.chains[*other_at as usize]);
+            let periods = chain.nodes.iter().map(|node| self.period_of_node(*node));
+            let other_periods = others.nodes.iter().map(|node| other.period_of_node(*node));
+            a == b && chain.edges == others.edges && periods.eq(other_periods)
         };
-        self.period == other.period && self.edges == other.edges && paths(self) == paths(other)
+        let paths = self.subscriptions.iter().zip(&other.subscriptions);
+        self.period == other.period
+            && self.edges == other.edges
+            && self.subscriptions.len() == other.subscriptions.len()
+            && paths.into_iter().all(|(mine, theirs)| same(mine, theirs))
     }
 
     /// The edges of a subscription's sale path, the provider's first.

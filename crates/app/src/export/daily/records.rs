@@ -17,9 +17,12 @@ pub(super) struct Records {
     details: [Texts; UsageDetails::NAMES.len()],
     entitlements: Texts,
     /// What is billed of the subscription of each row, where that is not the month.
-    periods: Option<(ScalarBuffer<i32>, Vec<(i64, i64)>)>,
+    periods: Option<Periods>,
     month: (i64, i64),
 }
+
+/// What is billed of subscriptions: by the number of each in a column of numbers.
+type Periods = (ScalarBuffer<i32>, Vec<(i64, i64)>);
 
 /// A text column.
 #[derive(Default)]
