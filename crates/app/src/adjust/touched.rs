@@ -30,8 +30,8 @@ pub(crate) struct Touched {
 }
 
 impl Wanted for Touched {
-    fn has_subscription(&self, subscription: &str) -> bool {
-        self.meters.contains_key(subscription)
+    fn has_customer(&self, customer: &str) -> bool {
+        self.customers.contains(&PartitionHash::of(customer))
     }
 
     fn has(&self, subscription: &str, meter: &str) -> bool {

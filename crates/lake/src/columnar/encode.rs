@@ -17,6 +17,8 @@ use rustc_hash::FxHashMap;
 
 use super::hybrid;
 
+/// Rows that runs must have on average to be written as such.
+const ROWS_PER_RUN: usize = 8;
 /// How many different times of one batch are kept as a dictionary.
 const TIMES_MAX: usize = 1 << 12;
 
@@ -24,7 +26,8 @@ const TIMES_MAX: usize = 1 << 12;
 pub(super) struct Encoded {
     /// The dictionary and how many values it has.
     pub dictionary: Option<(Bytes, u32)>,
-    pub data: Bytes,
+    /// The data pages, each with how many rows it has.
+    pub data: Vec<(Bytes, usize)>,
     pub encoding: Encoding,
 }
 
@@ -36,29 +39,74 @@ pub(super) struct Encoder {
     keys: Vec<u32>,
 }
 
+/// Plain values as pages of so many rows.
+fn plain_pages(column: &ArrayRef, descriptor: &ColumnDescPtr, page_rows: usize) -> Result<Encoded> {
+    let starts = (0..column.len()).step_by(page_rows);
+    let pages = starts.map(|from| {
+        let rows = page_rows.min(column.len() - from);
+        plain_page(&column.slice(from, rows), descriptor).map(|page| (page, rows))
+    });
+    let data = pages.collect::<Result<_>>()?;
+    Ok(Encoded { dictionary: None, data, encoding: Encoding::PLAIN })
+}
+
+/// The places of values in a dictionary: runs where neighbours mostly share one, because they are
+/// read in no time; otherwise bit-packed, as pages of so many rows.
+fn places_pages(
+    places: &[u32],
+    distinct: usize,
+    descriptor: &ColumnDescPtr,
+    page_rows: usize,
+) -> Vec<(Bytes, usize)> {
+    let width = hybrid::width_of(distinct);
+    let runs = || places.chunk_by(|a, b| a == b);
+    let page =
+        |data: Vec<u8>, rows: usize| (with_levels(descriptor, rows, None, data.into()), rows);
+    if runs().count() * ROWS_PER_RUN <= places.len() {
+        let mut data = vec![width];
+        runs().for_each(|run| hybrid::run(&mut data, run[0], run.len(), width));
+        return vec![page(data, places.len())];
+    }
+    let packed = places.chunks(page_rows).map(|places| {
+        let mut data = vec![width];
+        hybrid::packed(&mut data, places, width);
+        page(data, places.len())
+    });
+    packed.collect()
+}
+
+/// Plain values as a page.
+fn plain_page(column: &ArrayRef, descriptor: &ColumnDescPtr) -> Result<Bytes> {
+    match column.nulls() {
+        None => Ok(with_levels(descriptor, column.len(), None, plain(column, descriptor)?)),
+        Some(nulls) => {
+            let values = only_valid(column, descriptor, nulls)?;
+            Ok(with_levels(descriptor, column.len(), Some(nulls), values))
+        }
+    }
+}
+
 /// A value's place is not yet known.
 const NOWHERE: u32 = u32::MAX;
 
 impl Encoder {
-    pub fn encode(&mut self, column: &ArrayRef, descriptor: &ColumnDescPtr) -> Result<Encoded> {
+    /// Encodes a column: runs in one page, everything else in pages of so many rows.
+    pub fn encode(
+        &mut self,
+        column: &ArrayRef,
+        descriptor: &ColumnDescPtr,
+        page_rows: usize,
+    ) -> Result<Encoded> {
         if column.null_count() > 0 && descriptor.max_def_level() == 0 {
             return Err(Error::internal(format!("nulls in column {}", descriptor.name())));
         }
         match column.data_type() {
             DataType::RunEndEncoded(..) => self.runs(column, descriptor),
-            DataType::Dictionary(..) => self.keys(column, descriptor),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => self.times(column, descriptor),
-            _ => {
-                let values = plain(column, descriptor)?;
-                let data = match column.nulls() {
-                    None => with_levels(descriptor, column.len(), None, values),
-                    Some(nulls) => {
-                        let values = only_valid(column, descriptor, nulls)?;
-                        with_levels(descriptor, column.len(), Some(nulls), values)
-                    }
-                };
-                Ok(Encoded { dictionary: None, data, encoding: Encoding::PLAIN })
+            DataType::Dictionary(..) => self.keys(column, descriptor, page_rows),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                self.times(column, descriptor, page_rows)
             }
+            _ => plain_pages(column, descriptor, page_rows),
         }
     }
 
@@ -75,6 +123,7 @@ impl Encoder {
             let data =
                 expanded(values.as_primitive::<Decimal128Type>().values(), ends, descriptor)?;
             let data = with_levels(descriptor, column.len(), None, data.into());
+            let data = vec![(data, column.len())];
             return Ok(Encoded { dictionary: None, data, encoding: Encoding::PLAIN });
         }
         let (dictionary, places) = self.distinct(values, descriptor)?;
@@ -108,27 +157,34 @@ impl Encoder {
         };
         Ok(Encoded {
             dictionary: Some(dictionary),
-            data: data.into(),
+            data: vec![(data.into(), column.len())],
             encoding: Encoding::RLE_DICTIONARY,
         })
     }
 
-    /// A dictionary column: its keys, bit-packed, in a dictionary of those that occur.
-    fn keys(&mut self, column: &ArrayRef, descriptor: &ColumnDescPtr) -> Result<Encoded> {
+    /// A dictionary column: its keys in a dictionary of those that occur.
+    fn keys(
+        &mut self,
+        column: &ArrayRef,
+        descriptor: &ColumnDescPtr,
+        page_rows: usize,
+    ) -> Result<Encoded> {
         if column.null_count() > 0 {
             return Err(Error::internal(format!("nulls in dictionary {}", descriptor.name())));
         }
         let (dictionary, places) = self.distinct(column, descriptor)?;
-        let width = hybrid::width_of(dictionary.1 as usize);
-        let mut data = vec![width];
-        hybrid::packed(&mut data, &places, width);
+        let data = places_pages(&places, dictionary.1 as usize, descriptor, page_rows);
         self.keys = places;
-        let data = with_levels(descriptor, column.len(), None, data.into());
         Ok(Encoded { dictionary: Some(dictionary), data, encoding: Encoding::RLE_DICTIONARY })
     }
 
     /// Times repeat, mostly: a dictionary of them where they are few.
-    fn times(&mut self, column: &ArrayRef, descriptor: &ColumnDescPtr) -> Result<Encoded> {
+    fn times(
+        &mut self,
+        column: &ArrayRef,
+        descriptor: &ColumnDescPtr,
+        page_rows: usize,
+    ) -> Result<Encoded> {
         let times = column.as_primitive::<TimestampMicrosecondType>().values();
         let mut known: FxHashMap<i64, u32> = FxHashMap::default();
         let mut distinct: Vec<i64> = Vec::new();
@@ -142,24 +198,15 @@ impl Encoder {
                     distinct.len() as u32 - 1
                 });
                 if distinct.len() > TIMES_MAX {
-                    let data = plain(column, descriptor)?;
-                    let data = with_levels(descriptor, column.len(), None, data);
-                    return Ok(Encoded { dictionary: None, data, encoding: Encoding::PLAIN });
+                    return plain_pages(column, descriptor, page_rows);
                 }
             }
             self.keys.push(last_place);
         }
-        let width = hybrid::width_of(distinct.len());
-        let mut data = vec![width];
-        hybrid::packed(&mut data, &self.keys, width);
+        let data = places_pages(&self.keys, distinct.len(), descriptor, page_rows);
         let count = distinct.len() as u32;
-        let dictionary = bytes_of(Buffer::from_vec(distinct));
-        let data = with_levels(descriptor, column.len(), None, data.into());
-        Ok(Encoded {
-            dictionary: Some((dictionary, count)),
-            data,
-            encoding: Encoding::RLE_DICTIONARY,
-        })
+        let dictionary = Some((bytes_of(Buffer::from_vec(distinct)), count));
+        Ok(Encoded { dictionary, data, encoding: Encoding::RLE_DICTIONARY })
     }
 
     /// The distinct values of an array as a dictionary page, and for each element its place in

@@ -5,13 +5,16 @@
 //! the time of rating, and nearly all values repeat. This writer encodes a run in the time of one
 //! value. Pages, headers and footers are the library's; any reader of Parquet reads the result.
 //!
-//! One batch becomes one row group, one column of it one data page, not compressed.
+//! One batch becomes one row group, one column of it one data page, not compressed. Where rows are
+//! looked for one by one, plain values lie in small pages with an index.
 
 mod encode;
+mod file;
 mod hybrid;
 mod runs;
 
-pub(crate) use runs::RunReader;
+pub(crate) use file::SharedFile;
+pub(crate) use runs::{RunReader, TextRuns};
 
 use std::fs::File;
 use std::io::Write;
@@ -25,9 +28,10 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::file::metadata::{
-    ColumnChunkMetaData, FileMetaData, ParquetMetaDataBuilder, ParquetMetaDataWriter,
-    RowGroupMetaData,
+    ColumnChunkMetaData, FileMetaData, OffsetIndexBuilder, ParquetMetaDataBuilder,
+    ParquetMetaDataWriter, RowGroupMetaData,
 };
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
@@ -35,6 +39,8 @@ use encode::{Encoded, Encoder};
 
 /// What opens every Parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
+/// Rows of a page where rows are looked for: as few as cost readers of everything nothing.
+const PAGE_ROWS: usize = 1 << 12;
 /// The version of the format's structures.
 const FORMAT_VERSION: i32 = 2;
 
@@ -46,6 +52,10 @@ pub struct ColumnarWriter {
     encoder: Encoder,
     row_groups: Vec<RowGroupMetaData>,
     rows: u64,
+    /// How many rows a page of plain values has.
+    page_rows: usize,
+    /// By row group and column, where the pages lie; only where there is an index.
+    pages: Vec<Vec<OffsetIndexMetaData>>,
 }
 
 impl ColumnarWriter {
@@ -64,7 +74,15 @@ impl ColumnarWriter {
             encoder: Encoder::default(),
             row_groups: Vec::new(),
             rows: 0,
+            page_rows: usize::MAX,
+            pages: Vec::new(),
         })
+    }
+
+    /// In small pages with an index, so that whoever reads few rows reads little else.
+    #[must_use]
+    pub fn searchable(self) -> Self {
+        Self { page_rows: PAGE_ROWS, ..self }
     }
 
     /// Appends a batch as a row group.
@@ -73,10 +91,16 @@ impl ColumnarWriter {
             return Ok(());
         }
         let mut chunks = Vec::with_capacity(batch.num_columns());
+        let mut places = Vec::with_capacity(batch.num_columns());
         for (at, column) in batch.columns().iter().enumerate() {
             let descriptor = self.schema.column(at);
-            let encoded = self.encoder.encode(column, &descriptor)?;
-            chunks.push(self.chunk(descriptor, encoded, batch.num_rows())?);
+            let encoded = self.encoder.encode(column, &descriptor, self.page_rows)?;
+            let (chunk, pages) = self.chunk(descriptor, encoded, batch.num_rows())?;
+            chunks.push(chunk);
+            places.push(pages);
+        }
+        if self.page_rows == PAGE_ROWS {
+            self.pages.push(places);
         }
         let bytes = chunks.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
         let group = RowGroupMetaData::builder(Arc::clone(&self.schema))
@@ -96,7 +120,7 @@ impl ColumnarWriter {
         descriptor: ColumnDescPtr,
         encoded: Encoded,
         rows: usize,
-    ) -> Result<ColumnChunkMetaData> {
+    ) -> Result<(ColumnChunkMetaData, OffsetIndexMetaData)> {
         let start = self.sink.bytes_written();
         let mut pages = SerializedPageWriter::new(&mut self.sink);
         let mut encodings = vec![Encoding::RLE, encoded.encoding];
@@ -112,27 +136,39 @@ impl ColumnarWriter {
             };
             pages.write_page(CompressedPage::new(page, size)).map_err(parquet)?;
         }
-        let size = encoded.data.len();
-        let page = Page::DataPage {
-            buf: encoded.data,
-            num_values: rows as u32,
-            encoding: encoded.encoding,
-            def_level_encoding: Encoding::RLE,
-            rep_level_encoding: Encoding::RLE,
-            statistics: None,
-        };
-        let data = pages.write_page(CompressedPage::new(page, size)).map_err(parquet)?;
+        let (mut index, mut first_row) = (OffsetIndexBuilder::new(), 0);
+        let mut first_page = None;
+        for (buf, rows) in encoded.data {
+            let size = buf.len();
+            let page = Page::DataPage {
+                buf,
+                num_values: rows as u32,
+                encoding: encoded.encoding,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            };
+            let written = pages.write_page(CompressedPage::new(page, size)).map_err(parquet)?;
+            first_page.get_or_insert(written.offset);
+            index.append_row_count(rows as i64);
+            index.append_offset_and_size(written.offset as i64, written.bytes_written as i32);
+            first_row += rows;
+        }
+        if first_row != rows {
+            return Err(Error::internal("the pages of a column do not have all of its rows"));
+        }
         let length = (self.sink.bytes_written() - start) as i64;
-        ColumnChunkMetaData::builder(descriptor)
+        let chunk = ColumnChunkMetaData::builder(descriptor)
             .set_encodings(encodings)
             .set_num_values(rows as i64)
             .set_compression(Compression::UNCOMPRESSED)
             .set_total_compressed_size(length)
             .set_total_uncompressed_size(length)
-            .set_data_page_offset(data.offset as i64)
+            .set_data_page_offset(first_page.unwrap_or_default() as i64)
             .set_dictionary_page_offset(has_dictionary.then_some(start as i64))
             .build()
-            .map_err(parquet)
+            .map_err(parquet)?;
+        Ok((chunk, index.build()))
     }
 
     /// How many rows have been written.
@@ -152,7 +188,11 @@ impl ColumnarWriter {
             Arc::clone(&self.schema),
             None,
         );
-        let metadata = ParquetMetaDataBuilder::new(file).set_row_groups(self.row_groups).build();
+        let pages = (!self.pages.is_empty()).then_some(self.pages);
+        let metadata = ParquetMetaDataBuilder::new(file)
+            .set_row_groups(self.row_groups)
+            .set_offset_index(pages)
+            .build();
         self.sink.flush().map_err(Error::file(&self.path))?;
         let handle = self.sink.inner().try_clone().map_err(Error::file(&self.path))?;
         ParquetMetaDataWriter::new_with_tracked(self.sink, &metadata).finish().map_err(parquet)?;

@@ -1,16 +1,16 @@
 //! Reading a text column as the runs that it was written as: which text, how often in a row.
 //! Nothing is made for single rows, so a column that hardly changes is read in no time.
 
-use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kernel::{Error, Result};
-use parquet::column::page::Page;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::column::page::{Page, PageReader};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::parquet;
+use super::{SharedFile, parquet};
 
 /// A text column of a row group.
 #[derive(Debug, Default)]
@@ -23,11 +23,6 @@ pub(crate) struct TextRuns {
 }
 
 impl TextRuns {
-    /// How many texts there are.
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
     /// The text at a position.
     pub fn text(&self, at: usize) -> Result<&str> {
         std::str::from_utf8(&self.dictionary[self.texts[at].clone()]).map_err(|_| broken())
@@ -35,23 +30,25 @@ impl TextRuns {
 }
 
 /// A file whose columns are read as runs.
-pub(crate) struct RunReader {
-    file: SerializedFileReader<File>,
+pub(crate) struct RunReader<'m> {
+    file: Arc<SharedFile>,
+    metadata: &'m ParquetMetaData,
 }
 
-impl RunReader {
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::file(path))?;
-        Ok(Self { file: SerializedFileReader::new(file).map_err(parquet)? })
+impl<'m> RunReader<'m> {
+    pub fn new(file: &SharedFile, metadata: &'m ParquetMetaData) -> Self {
+        Self { file: Arc::new(file.clone()), metadata }
     }
 
     /// A column of a row group: required, and written with a dictionary.
     pub fn column(&self, row_group: usize, name: &str) -> Result<TextRuns> {
-        let group = self.file.get_row_group(row_group).map_err(parquet)?;
-        let columns = group.metadata().columns();
+        let group = self.metadata.row_group(row_group);
+        let columns = group.columns();
         let at = columns.iter().position(|column| column.column_path().string() == name);
         let at = at.ok_or_else(|| Error::internal(format!("usage without the column {name}")))?;
-        let mut pages = group.get_column_page_reader(at).map_err(parquet)?;
+        let (file, rows) = (Arc::clone(&self.file), group.num_rows() as usize);
+        let pages = SerializedPageReader::new(file, &columns[at], rows, None);
+        let mut pages = pages.map_err(parquet)?;
         let mut read = TextRuns::default();
         while let Some(page) = pages.get_next_page().map_err(parquet)? {
             match page {

@@ -224,7 +224,7 @@ impl UsageChunk {
         }
         let quantity = self.quantity_type(rows);
         let schema = schema(quantity.clone());
-        let mut writer = ColumnarWriter::create(&file, &schema)?;
+        let mut writer = ColumnarWriter::create(&file, &schema)?.searchable();
         let dictionaries = self.texts.each_ref().map(Texts::dictionary);
         let hashes = self.hashes();
         let hash_of = |row: u32| hashes[self.texts[column::CUSTOMER].keys[row as usize] as usize];

@@ -1,13 +1,16 @@
 //! Usage out of the lake: one partition of a period, in canonical order, as it counts.
 
 use std::cmp::Ordering;
-use std::fs::File;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    UInt32Array,
+};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
@@ -17,10 +20,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
+use parquet::file::metadata::PageIndexPolicy;
+
+use rustc_hash::FxHashMap;
 
 use super::SegmentInfo;
 use super::chunk::arrow;
-use crate::columnar::{RunReader, parquet};
+use crate::columnar::{RunReader, SharedFile, TextRuns, parquet};
 use crate::{Partition, PartitionHash};
 
 /// Rows that are read at once.
@@ -100,6 +106,9 @@ const DETAILS: &[&str] = &[
     "service_info2",
 ];
 
+/// Columns that say what rows are about.
+const SCOPE: [&str; 2] = ["subscription_id", "meter_id"];
+
 /// Columns that order and resolve rows of several segments.
 const ORDER: &[&str] = &[
     "customer_id",
@@ -117,8 +126,8 @@ const ORDER: &[&str] = &[
 
 /// Which usage is wanted, by ids.
 pub trait Wanted: Sync {
-    /// Whether some usage of a subscription is.
-    fn has_subscription(&self, subscription: &str) -> bool;
+    /// Whether some usage of a customer is.
+    fn has_customer(&self, customer: &str) -> bool;
 
     /// Whether the usage of a subscription and a meter is.
     fn has(&self, subscription: &str, meter: &str) -> bool;
@@ -214,14 +223,24 @@ impl<'a> UsageReader<'a> {
         {
             names.push("customer_id");
         }
-        let selection = self.only.map(|only| select(&path, &source.row_groups, only));
-        let selection = selection.transpose()?;
-        if selection.as_ref().is_some_and(|selection| !selection.selects_any()) {
+        let file = UsageFile::open(&path, self.only.is_some())?;
+        let mut selected = match self.only {
+            Some(only) => Some(Selected::of(&file, &source.row_groups, only)?),
+            None => None,
+        };
+        if selected.as_ref().is_some_and(|selected| selected.runs.is_empty()) {
             return Ok(());
         }
-        let batches = read_batches(&path, names.as_deref(), Some(&source.row_groups), selection)?;
-        for batch in batches {
+        if let (Some(_), Some(names)) = (&selected, &mut names) {
+            // These are known already.
+            names.retain(|name| !SCOPE.contains(name));
+        }
+        let selection = selected.as_mut().map(|selected| std::mem::take(&mut selected.rows));
+        for batch in file.batches(names.as_deref(), Some(&source.row_groups), selection)? {
             let mut batch = batch?;
+            if let (Some(selected), Some(_)) = (&mut selected, &names) {
+                batch = selected.with_scope(&batch)?;
+            }
             if !source.whole {
                 batch = self.inside(&batch)?;
                 if let Some(wanted) = &wanted {
@@ -307,35 +326,148 @@ fn partition_point(rows: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// Which rows of some row groups are wanted.
-fn select(path: &Path, row_groups: &[usize], only: &dyn Wanted) -> Result<RowSelection> {
-    let file = RunReader::open(path)?;
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    for row_group in row_groups {
-        let sold = file.column(*row_group, "subscription_id")?;
-        let wanted = (0..sold.len()).map(|at| Ok(only.has_subscription(sold.text(at)?)));
-        let wanted = wanted.collect::<Result<Vec<bool>>>()?;
-        let meters = file.column(*row_group, "meter_id")?;
-        let (mut metered, mut left) = (meters.runs.iter(), (0, 0));
-        for (subscription, mut rows) in sold.runs.iter().copied() {
-            let id = subscription as usize;
-            while rows > 0 {
-                if left.1 == 0 {
-                    left =
-                        *metered.next().ok_or_else(|| Error::internal("rows without a meter"))?;
+/// A subscription and a meter, and how many rows in a row are about them.
+type ScopeRun = ([u32; 2], usize);
+
+/// Texts with a number each.
+#[derive(Default)]
+struct Numbered(FxHashMap<String, u32>);
+
+impl Numbered {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.0.get(text) {
+            return *number;
+        }
+        let next = self.0.len() as u32;
+        self.0.insert(text.to_owned(), next);
+        next
+    }
+
+    /// The texts by number.
+    fn dictionary(self) -> ArrayRef {
+        let mut texts: Vec<(String, u32)> = self.0.into_iter().collect();
+        texts.sort_unstable_by_key(|(_, number)| *number);
+        Arc::new(StringArray::from_iter_values(texts.into_iter().map(|(text, _)| text)))
+    }
+}
+
+/// The rows of some row groups that are wanted, and what they are about.
+struct Selected {
+    rows: RowSelection,
+    runs: VecDeque<ScopeRun>,
+    /// Of subscriptions and meters.
+    dictionaries: [ArrayRef; 2],
+}
+
+impl Selected {
+    /// Looks for what is wanted: first for its customers, and only among their rows further.
+    fn of(file: &UsageFile, row_groups: &[usize], only: &dyn Wanted) -> Result<Self> {
+        let columns = RunReader::new(&file.file, file.metadata.metadata());
+        let (mut selectors, mut found) = (Vec::new(), VecDeque::new());
+        let mut numbers = [Numbered::default(), Numbered::default()];
+        for row_group in row_groups {
+            let [customers, subscriptions, meters] =
+                ["customer_id", SCOPE[0], SCOPE[1]].map(|name| columns.column(*row_group, name));
+            let (customers, subscriptions, meters) = (customers?, subscriptions?, meters?);
+            let mut sold = Runs::of(&subscriptions);
+            let mut metered = Runs::of(&meters);
+            for (customer, rows) in customers.runs.iter().copied() {
+                if !only.has_customer(customers.text(customer as usize)?) {
+                    sold.skip(rows)?;
+                    metered.skip(rows)?;
+                    extend(&mut selectors, rows, true);
+                    continue;
                 }
-                let both = rows.min(left.1);
-                let is_wanted =
-                    wanted[id] && only.has(sold.text(id)?, meters.text(left.0 as usize)?);
-                (rows, left.1) = (rows - both, left.1 - both);
-                match selectors.last_mut() {
-                    Some(last) if last.skip != is_wanted => last.row_count += both,
-                    _ => selectors.push(RowSelector { row_count: both, skip: !is_wanted }),
+                let mut left = rows;
+                while left > 0 {
+                    let keys = (sold.current()?, metered.current()?);
+                    let both = left.min(keys.0.1).min(keys.1.1);
+                    let texts = (subscriptions.text(keys.0.0)?, meters.text(keys.1.0)?);
+                    let is_wanted = only.has(texts.0, texts.1);
+                    extend(&mut selectors, both, !is_wanted);
+                    if is_wanted {
+                        let scope = [numbers[0].number(texts.0), numbers[1].number(texts.1)];
+                        found.push_back((scope, both));
+                    }
+                    sold.skip(both)?;
+                    metered.skip(both)?;
+                    left -= both;
                 }
             }
         }
+        let dictionaries = numbers.map(Numbered::dictionary);
+        Ok(Self { rows: selectors.into(), runs: found, dictionaries })
     }
-    Ok(selectors.into())
+
+    /// The next rows, with the columns that say what they are about.
+    fn with_scope(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut keys = [Vec::new(), Vec::new()];
+        let mut left = batch.num_rows();
+        while left > 0 {
+            let (scope, rows) = self.runs.front_mut().ok_or_else(lost)?;
+            let taken = left.min(*rows);
+            for (keys, key) in keys.iter_mut().zip(*scope) {
+                keys.extend(std::iter::repeat_n(key as i32, taken));
+            }
+            (left, *rows) = (left - taken, *rows - taken);
+            if *rows == 0 {
+                self.runs.pop_front();
+            }
+        }
+        let schema = batch.schema();
+        let mut fields: Vec<Field> = Vec::new();
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for ((name, keys), dictionary) in SCOPE.iter().zip(keys).zip(&self.dictionaries) {
+            let dictionary = Arc::clone(dictionary);
+            let column = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), dictionary);
+            let column = column.map_err(arrow)?;
+            fields.push(Field::new(*name, column.data_type().clone(), false));
+            columns.push(Arc::new(column));
+        }
+        fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
+        columns.extend(batch.columns().iter().cloned());
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)
+    }
+}
+
+/// Adds rows to a selection.
+fn extend(selectors: &mut Vec<RowSelector>, rows: usize, skip: bool) {
+    match selectors.last_mut() {
+        Some(last) if last.skip == skip => last.row_count += rows,
+        _ => selectors.push(RowSelector { row_count: rows, skip }),
+    }
+}
+
+/// The runs of a column, as far as they are not behind.
+struct Runs<'a> {
+    runs: std::slice::Iter<'a, (u32, usize)>,
+    first: (u32, usize),
+}
+
+impl<'a> Runs<'a> {
+    fn of(texts: &'a TextRuns) -> Self {
+        Self { runs: texts.runs.iter(), first: (0, 0) }
+    }
+
+    /// The text that comes next, and in how many rows.
+    fn current(&mut self) -> Result<(usize, usize)> {
+        if self.first.1 == 0 {
+            self.first = *self.runs.next().ok_or_else(lost)?;
+        }
+        Ok((self.first.0 as usize, self.first.1))
+    }
+
+    fn skip(&mut self, mut rows: usize) -> Result<()> {
+        while rows > 0 {
+            let taken = rows.min(self.current()?.1);
+            (rows, self.first.1) = (rows - taken, self.first.1 - taken);
+        }
+        Ok(())
+    }
+}
+
+fn lost() -> Error {
+    Error::internal("the columns of a usage segment have different numbers of rows")
 }
 
 /// The batches of a usage file: all columns or some, all row groups or some.
@@ -344,38 +476,56 @@ pub fn batches_of(
     names: Option<&[&str]>,
     row_groups: Option<&[usize]>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    read_batches(path, names, row_groups, None)
+    UsageFile::open(path, false)?.batches(names, row_groups, None)
 }
 
-fn read_batches(
-    path: &Path,
-    names: Option<&[&str]>,
-    row_groups: Option<&[usize]>,
-    selection: Option<RowSelection>,
-) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    let file = File::open(path).map_err(Error::file(path))?;
-    let read = |error| unreadable(path, &error);
-    let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(read)?;
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(compact(plain.schema())));
-    let metadata =
-        ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options).map_err(read)?;
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    if let Some(names) = names {
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-        builder = builder.with_projection(mask);
+/// A usage file whose footer has been read.
+struct UsageFile {
+    path: PathBuf,
+    file: SharedFile,
+    metadata: ArrowReaderMetadata,
+}
+
+impl UsageFile {
+    /// Opens a file, with the index of its pages where few rows of it are wanted.
+    fn open(path: &Path, with_index: bool) -> Result<Self> {
+        let file = SharedFile::open(path)?;
+        let read = |error| unreadable(path, &error);
+        let mut options = ArrowReaderOptions::new();
+        if with_index {
+            options = options.with_page_index_policy(PageIndexPolicy::Optional);
+        }
+        let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(read)?;
+        let options = options.with_schema(Arc::new(compact(plain.schema())));
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options);
+        Ok(Self { path: path.to_owned(), file, metadata: metadata.map_err(read)? })
     }
-    if let Some(row_groups) = row_groups {
-        builder = builder.with_row_groups(row_groups.to_vec());
+
+    fn batches(
+        self: &Self,
+        names: Option<&[&str]>,
+        row_groups: Option<&[usize]>,
+        selection: Option<RowSelection>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        let (file, metadata) = (self.file.clone(), self.metadata.clone());
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+        if let Some(names) = names {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        if let Some(row_groups) = row_groups {
+            builder = builder.with_row_groups(row_groups.to_vec());
+        }
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let path = self.path.clone();
+        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(parquet)?;
+        Ok(reader.map(move |batch| {
+            let wrong = |error| format!("{} cannot be read: {error}", path.display());
+            batch.map_err(|error| Error::conflict(wrong(error)))
+        }))
     }
-    if let Some(selection) = selection {
-        builder = builder.with_row_selection(selection);
-    }
-    let path: PathBuf = path.to_owned();
-    let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(parquet)?;
-    Ok(reader.map(move |batch| {
-        batch
-            .map_err(|error| Error::conflict(format!("{} cannot be read: {error}", path.display())))
-    }))
 }
 
 fn unreadable(path: &Path, error: &parquet::errors::ParquetError) -> Error {

@@ -82,12 +82,12 @@ type Row = (String, String, i64, Quantity);
 struct OneMeter(Vec<String>);
 
 impl Wanted for OneMeter {
-    fn has_subscription(&self, subscription: &str) -> bool {
-        self.0.iter().any(|wanted| wanted == subscription)
+    fn has_customer(&self, _: &str) -> bool {
+        true
     }
 
     fn has(&self, subscription: &str, meter: &str) -> bool {
-        self.has_subscription(subscription) && meter == "meter-1"
+        self.0.iter().any(|wanted| wanted == subscription) && meter == "meter-1"
     }
 }
 
