@@ -101,10 +101,10 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
     })?;
     let late = world.late(folder, LATE)?;
     let segments = usage.segments().to_vec();
-    // What is known is loaded beforehand, as for rating.
+    // What is known is loaded before and forgotten afterwards, as for rating.
     let mut known: Vec<[Known; 2]> = Vec::new();
     known.resize_with(*repeat as usize, || [world.known(), world.known()]);
-    let (differences_seconds, difference_lines) = fastest(*repeat, || {
+    let (differences_seconds, (difference_lines, _)) = fastest(*repeat, || {
         let known = known.pop().ok_or_else(|| Error::internal("nothing is known"))?;
         differences(known, folder, (&segments, &late), period, *workers)
     })?;
@@ -134,14 +134,14 @@ pub fn rate(ctx: Ctx<'_>, benchmark: &RateBenchmark) -> Result<RateMeasured> {
     })
 }
 
-/// What late usage changes: from the segments to the lines of every edge.
+/// What late usage changes: from the segments to the lines of every edge; how many, and both sides.
 fn differences(
     [then, today]: [Known; 2],
     folder: &Path,
     (segments, late): (&[SegmentInfo], &[SegmentInfo]),
     period: (i64, i64),
     workers: usize,
-) -> Result<u64> {
+) -> Result<(u64, [Side; 2])> {
     let periods = BillingPeriods::of(&today.programme, World::month());
     let files = late.iter().map(|segment| folder.join(&segment.path));
     let touched = Touched::of_files(files, &periods)?;
@@ -157,7 +157,8 @@ fn differences(
     let now = side(today, [segments, late].concat(), Some(before.partitions()))?;
     let rated = Both::rate((&before, &now), &touched, workers)?;
     let sides = Sides { before: (&before, &rated.before), now: (&now, &rated.now) };
-    Ok(sides.all_lines()?.values().map(Vec::len).sum::<usize>() as u64)
+    let lines = sides.all_lines()?.values().map(Vec::len).sum::<usize>() as u64;
+    Ok((lines, [before, now]))
 }
 
 /// What something gives and how long it takes.

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{BillingPeriods, ExchangeRates, ListedMeter, PriceSheet, Programme, RateSource};
-use kernel::{Error, Key, MeterId, Month, Result};
+use kernel::{Error, Key, MeterId, Month, Result, SubscriptionId};
 use rating::{PriceFacts, RateBook, Restated};
 use store::{RateRow, Tx};
 
@@ -20,6 +20,8 @@ pub(crate) struct Known {
     pub meters: Vec<MeterId>,
     /// What was known before some of it was restated.
     pub restated: Option<Restated>,
+    /// Which subscriptions are rated; all where nothing is said.
+    pub only: Option<BTreeSet<SubscriptionId>>,
 }
 
 impl Known {
@@ -50,7 +52,7 @@ impl Known {
     async fn newest(ctx: &Ctx<'_>, tx: &mut Tx, month: Month, known_at: i64) -> Result<Self> {
         let PriceFacts { programme, sheets, rates } = price_facts(ctx, tx, month, known_at).await?;
         let meters = used(tx, month, &programme, known_at).await?;
-        Ok(Self { programme, sheets, rates, meters, restated: None })
+        Ok(Self { programme, sheets, rates, meters, restated: None, only: None })
     }
 
     /// Gives the earlier versions what only later ones have, and the present prices of what was not
@@ -90,6 +92,7 @@ impl Known {
             sheets: &self.sheets,
             rates: &self.rates,
             restated: self.restated.as_ref(),
+            only: self.only.as_ref(),
         }
     }
 }

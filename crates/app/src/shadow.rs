@@ -239,6 +239,7 @@ mod tests {
             sheets: &facts.sheets,
             rates: &facts.rates,
             restated: None,
+            only: None,
         };
         let book = RateBook::compile(facts, "2026-01".parse().unwrap(), []).unwrap();
         let key = |tier: u8| ("s".to_owned(), "m".to_owned(), 0, tier);

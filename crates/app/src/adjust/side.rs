@@ -86,7 +86,7 @@ impl Side {
         usage: PeriodUsage,
         touched: &Touched,
     ) -> Result<Self> {
-        known.programme.subscriptions.retain(|id, _| touched.is_of(*id));
+        known.only = Some(touched.subscriptions()?);
         known.meters = touched.meters()?;
         let book = known.book(month)?;
         Ok(Self { known, book, usage })

@@ -2,11 +2,13 @@
 //! known between two instants, and those whose prices have been restated since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use arrow_array::RecordBatch;
 use domain::BillingPeriods;
-use kernel::{MeterId, OrganisationId, Result, SubscriptionId};
+use kernel::{Error, MeterId, OrganisationId, Result, SubscriptionId};
 use lake::PartitionHash;
 use lake::usage::{Wanted, batches_of};
 use rating::{MeterIndex, NodeIndex, RateBook};
@@ -30,8 +32,8 @@ pub(crate) struct Touched {
 }
 
 impl Wanted for Touched {
-    fn has_customer(&self, customer: &str) -> bool {
-        self.customers.contains(&PartitionHash::of(customer))
+    fn has_customer(&self, customer: PartitionHash) -> bool {
+        self.customers.contains(&customer)
     }
 
     fn has(&self, subscription: &str, meter: &str) -> bool {
@@ -148,26 +150,26 @@ impl Touched {
         Ok(())
     }
 
-    /// Whether a subscription has new usage.
-    pub fn is_of(&self, subscription: SubscriptionId) -> bool {
-        self.meters.contains_key(&subscription.to_string())
+    /// The subscriptions.
+    pub fn subscriptions(&self) -> Result<BTreeSet<SubscriptionId>> {
+        self.meters.keys().map(|id| parsed(id)).collect()
     }
 
     /// The meters, in order.
     pub fn meters(&self) -> Result<Vec<MeterId>> {
         let all: BTreeSet<&String> = self.meters.values().flatten().collect();
-        let parsed = all.into_iter().map(|meter| {
-            meter
-                .parse()
-                .map_err(|error| kernel::Error::internal(format!("meter {meter}: {error}")))
-        });
-        parsed.collect()
+        all.into_iter().map(|id| parsed(id)).collect()
     }
 
     /// Whether some customer with new usage is in a partition.
     pub fn meets(&self, partition: lake::Partition) -> bool {
         self.customers.range(partition.first..=partition.last).next().is_some()
     }
+}
+
+/// An id that was read from usage.
+fn parsed<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
+    id.parse().map_err(|error| Error::internal(format!("{id}: {error}")))
 }
 
 /// The meters that cost something else on one node than on another.

@@ -219,6 +219,7 @@ impl World {
             sheets: &self.sheets,
             rates: &self.rates,
             restated: None,
+            only: None,
         };
         RateBook::compile(facts, Self::month(), &self.meters)
     }
@@ -289,6 +290,7 @@ impl World {
             rates: self.rates.clone(),
             meters: self.meters.clone(),
             restated: None,
+            only: None,
         }
     }
 

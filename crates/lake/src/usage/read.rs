@@ -127,7 +127,7 @@ const ORDER: &[&str] = &[
 /// Which usage is wanted, by ids.
 pub trait Wanted: Sync {
     /// Whether some usage of a customer is.
-    fn has_customer(&self, customer: &str) -> bool;
+    fn has_customer(&self, customer: PartitionHash) -> bool;
 
     /// Whether the usage of a subscription and a meter is.
     fn has(&self, subscription: &str, meter: &str) -> bool;
@@ -218,14 +218,14 @@ impl<'a> UsageReader<'a> {
         let path = self.folder.join(&source.segment.path);
         let mut names: Option<Vec<&str>> = names.map(<[_]>::to_vec);
         let wanted = names.clone();
-        if !source.whole
-            && let Some(names) = &mut names
-        {
+        // Whoever looks for something finds nothing of other partitions.
+        let whole = source.whole || self.only.is_some();
+        if !whole && let Some(names) = &mut names {
             names.push("customer_id");
         }
         let file = UsageFile::open(&path, self.only.is_some())?;
         let mut selected = match self.only {
-            Some(only) => Some(Selected::of(&file, &source.row_groups, only)?),
+            Some(only) => Some(Selected::of(&file, &source.row_groups, (self.partition, only))?),
             None => None,
         };
         if selected.as_ref().is_some_and(|selected| selected.runs.is_empty()) {
@@ -241,7 +241,7 @@ impl<'a> UsageReader<'a> {
             if let (Some(selected), Some(_)) = (&mut selected, &names) {
                 batch = selected.with_scope(&batch)?;
             }
-            if !source.whole {
+            if !whole {
                 batch = self.inside(&batch)?;
                 if let Some(wanted) = &wanted {
                     batch = project(&batch, wanted)?;
@@ -360,8 +360,13 @@ struct Selected {
 }
 
 impl Selected {
-    /// Looks for what is wanted: first for its customers, and only among their rows further.
-    fn of(file: &UsageFile, row_groups: &[usize], only: &dyn Wanted) -> Result<Self> {
+    /// Looks for what is wanted of a partition: first for its customers, and only among their rows
+    /// further.
+    fn of(
+        file: &UsageFile,
+        row_groups: &[usize],
+        (partition, only): (Partition, &dyn Wanted),
+    ) -> Result<Self> {
         let columns = RunReader::new(&file.file, file.metadata.metadata());
         let (mut selectors, mut found) = (Vec::new(), VecDeque::new());
         let mut numbers = [Numbered::default(), Numbered::default()];
@@ -372,7 +377,8 @@ impl Selected {
             let mut sold = Runs::of(&subscriptions);
             let mut metered = Runs::of(&meters);
             for (customer, rows) in customers.runs.iter().copied() {
-                if !only.has_customer(customers.text(customer as usize)?) {
+                let hash = PartitionHash::of(customers.text(customer as usize)?);
+                if !partition.contains(hash) || !only.has_customer(hash) {
                     sold.skip(rows)?;
                     metered.skip(rows)?;
                     extend(&mut selectors, rows, true);

@@ -82,7 +82,7 @@ type Row = (String, String, i64, Quantity);
 struct OneMeter(Vec<String>);
 
 impl Wanted for OneMeter {
-    fn has_customer(&self, _: &str) -> bool {
+    fn has_customer(&self, _: PartitionHash) -> bool {
         true
     }
 

@@ -36,7 +36,7 @@ pub(super) fn compile(
     compiler.edges();
     compiler.meters(used);
     compiler.books();
-    for subscription in facts.programme.subscriptions.values() {
+    for subscription in facts.subscriptions(facts.programme) {
         compiler.subscription(subscription);
     }
     let flat_nodes = compiler.nodes.iter();
@@ -198,7 +198,7 @@ impl<'a> Compiler<'a> {
     fn edges(&mut self) {
         let zone = &self.facts.programme.zone;
         let (month, envelope) = (self.period, self.envelope());
-        let sold = self.facts.programme.subscriptions.values().filter(|s| self.is_sold(s));
+        let sold = self.facts.subscriptions(self.facts.programme).filter(|s| self.is_sold(s));
         let (mut on_paths, mut by_anniversary) = (HashSet::new(), HashSet::new());
         for subscription in sold {
             on_paths.extend(subscription.edges());
@@ -246,7 +246,7 @@ impl<'a> Compiler<'a> {
         self.meter_index = indexed.map(|(at, id)| (id.clone(), MeterIndex(at as u32))).collect();
         for at in 0..self.versions.len() {
             let of = if at > self.newest { self.versions[at].programme } else { programme };
-            let sold = of.subscriptions.values();
+            let sold = self.facts.subscriptions(of);
             let sold: BTreeSet<&Key> = sold.map(|subscription| &subscription.offer).collect();
             let offers = sold.iter().filter_map(|offer| self.offer(at, offer));
             let named: BTreeSet<&Key> = offers.map(|offer| &offer.price_sheet).collect();

@@ -10,6 +10,7 @@ mod fingerprint;
 mod ids;
 mod rules;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +38,21 @@ pub struct Facts<'a> {
     pub rates: &'a domain::ExchangeRates,
     /// What was known before some of it was restated, where the month is closed and that happened.
     pub restated: Option<&'a Restated>,
+    /// Which subscriptions matter; all where nothing is said.
+    pub only: Option<&'a BTreeSet<SubscriptionId>>,
+}
+
+impl<'a> Facts<'a> {
+    /// The subscriptions that matter, as some programme has them, by id.
+    pub(crate) fn subscriptions(
+        self,
+        programme: &'a domain::Programme,
+    ) -> impl Iterator<Item = &'a domain::Subscription> {
+        let all = self.only.is_none().then(|| programme.subscriptions.values());
+        let only = self.only.into_iter().flatten();
+        let only = only.filter_map(|id| programme.subscriptions.get(id));
+        all.into_iter().flatten().chain(only)
+    }
 }
 
 /// The facts of a closed month before they were restated, and who bills by which.

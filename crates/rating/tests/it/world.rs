@@ -228,6 +228,7 @@ impl World {
             sheets: &self.sheets,
             rates: &self.rates,
             restated: None,
+            only: None,
         };
         let used: Vec<MeterId> = usage.iter().map(|u| u.meter.parse().unwrap()).collect();
         RateBook::compile(facts, MONTH.parse().unwrap(), &used).unwrap()
