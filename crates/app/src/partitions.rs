@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use kernel::{Error, Result};
 use lake::usage::{Columns, RowGroupInfo, SegmentInfo, UsageReader};
-use lake::{PartitionHash, Partitioning};
+use lake::{Partition, PartitionHash, Partitioning};
 use rating::RateBook;
 use store::{SegmentRow, Tx};
 
@@ -85,7 +85,11 @@ impl PeriodUsage {
 
     /// Reads a partition.
     pub fn reader(&self, index: usize, columns: Columns) -> UsageReader<'_> {
-        let partition = self.partitioning.partition(index);
+        self.reader_of(self.partitioning.partition(index), columns)
+    }
+
+    /// Reads a stretch of customers.
+    pub fn reader_of(&self, partition: Partition, columns: Columns) -> UsageReader<'_> {
         let (folder, segments) = (&self.lake, &self.segments);
         UsageReader { folder, segments, partition, columns, only: None }
     }

@@ -150,7 +150,7 @@ impl<'b> Rater<'b> {
     pub fn new(book: &'b RateBook, lines: Option<&'b LineNames>) -> Self {
         Self {
             book,
-            cache: PriceCache::new(),
+            cache: PriceCache::new(book),
             path: Path::default(),
             prices: Vec::new(),
             spare: Vec::new(),

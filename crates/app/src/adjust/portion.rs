@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use kernel::{Error, Result};
+use lake::Partition;
 use lake::usage::{Columns, resolve};
 use rating::{LineNames, Rater};
 
@@ -56,7 +57,7 @@ impl<'s> Raters<'s> {
 pub(crate) fn portions(
     (before, now): (&Side, &Side),
     touched: &Touched,
-    partition: usize,
+    partition: Partition,
 ) -> Result<Vec<Portion>> {
     let rows = now.rows(touched, partition, Columns::Details)?;
     let known = rows.iter().filter(|(segment, _)| before.knows(segment)).map(|(_, rows)| rows);

@@ -3,8 +3,8 @@
 use arrow_array::RecordBatch;
 use domain::BillingPeriods;
 use kernel::{Error, Month, Result};
-use lake::PartitionHash;
 use lake::usage::{Columns, UsageReader, resolve};
+use lake::{Partition, PartitionHash, Partitioning};
 use rating::{Group, LineNames, Output, RateBook, Rater, SubscriptionIndex, Unpriced};
 use store::Tx;
 
@@ -14,6 +14,11 @@ use crate::facts::Known;
 use crate::frozen::without_runs;
 use crate::groups::{KeptGroups, LINE_ROWS};
 use crate::partitions::PeriodUsage;
+
+/// Subscriptions' meters that are rated again at once, about.
+const RUNS_AT_ONCE: usize = 256;
+/// Stretches into which they are divided at least, so that all workers have something to do.
+const STRETCHES_MIN: usize = 16;
 
 /// What was known of the touched subscriptions and meters.
 pub(crate) struct Side {
@@ -107,9 +112,13 @@ impl Side {
         self.usage.partitioning.len()
     }
 
-    /// The partitions that have anything to be rated again.
-    pub fn touched_partitions(&self, touched: &Touched) -> Vec<usize> {
-        (0..self.partitions()).filter(|partition| self.meets(touched, *partition)).collect()
+    /// Stretches of customers that have anything to be rated again: partitions, or several together
+    /// where little of them is, since each has to be looked through.
+    pub fn touched_partitions(&self, touched: &Touched) -> Vec<Partition> {
+        let count = (touched.runs() / RUNS_AT_ONCE).max(STRETCHES_MIN).min(self.partitions());
+        let stretches = Partitioning::of_count(count);
+        let all = (0..stretches.len()).map(|at| stretches.partition(at));
+        all.filter(|stretch| touched.meets(*stretch)).collect()
     }
 
     /// Whether a partition has anything to be rated again.
@@ -131,10 +140,10 @@ impl Side {
     pub fn rows<'s>(
         &'s self,
         touched: &Touched,
-        partition: usize,
+        partition: Partition,
         columns: Columns,
     ) -> Result<Vec<(&'s str, RecordBatch)>> {
-        let reader = self.usage.reader(partition, columns);
+        let reader = self.usage.reader_of(partition, columns);
         let rows = UsageReader { only: Some(touched), ..reader }.rows()?.into_iter();
         Ok(rows.map(|(at, batch)| (self.usage.segments()[at].path.as_str(), batch)).collect())
     }

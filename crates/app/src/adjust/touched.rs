@@ -150,6 +150,11 @@ impl Touched {
         Ok(())
     }
 
+    /// How many meters of subscriptions there are.
+    pub fn runs(&self) -> usize {
+        self.meters.values().map(BTreeSet::len).sum()
+    }
+
     /// The subscriptions.
     pub fn subscriptions(&self) -> Result<BTreeSet<SubscriptionId>> {
         self.meters.keys().map(|id| parsed(id)).collect()

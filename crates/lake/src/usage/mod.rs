@@ -7,7 +7,9 @@
 //! arrived.
 
 mod chunk;
+mod file;
 mod read;
+mod selected;
 
 use std::sync::Arc;
 
@@ -19,7 +21,8 @@ use crate::PartitionHash;
 use crate::events::EventDigest;
 
 pub use chunk::{ChunkWritten, UsageChunk};
-pub use read::{Columns, UsageReader, Wanted, batches_of, resolve};
+pub use file::batches_of;
+pub use read::{Columns, UsageReader, Wanted, resolve};
 
 /// The most characters that a text of a usage record may have.
 pub const TEXT_LENGTH_MAX: usize = 8192;

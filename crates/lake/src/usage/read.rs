@@ -1,36 +1,25 @@
 //! Usage out of the lake: one partition of a period, in canonical order, as it counts.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, ArrayRef, Decimal128Array, DictionaryArray, Int32Array, RecordBatch, StringArray,
-    UInt32Array,
-};
+use arrow_array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use kernel::{Error, QUANTITY_SCALE, Result};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
-};
-use parquet::file::metadata::PageIndexPolicy;
-
-use rustc_hash::FxHashMap;
 
 use super::SegmentInfo;
 use super::chunk::arrow;
-use crate::columnar::{RunReader, SharedFile, TextRuns, parquet};
+use super::file::UsageFile;
+use super::selected::{SCOPE, Selected};
 use crate::{Partition, PartitionHash};
 
 /// Rows that are read at once.
-const BATCH_ROWS: usize = 1 << 15;
+pub(super) const BATCH_ROWS: usize = 1 << 15;
 
 /// Which columns are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +94,6 @@ const DETAILS: &[&str] = &[
     "service_info1",
     "service_info2",
 ];
-
-/// Columns that say what rows are about.
-const SCOPE: [&str; 2] = ["subscription_id", "meter_id"];
 
 /// Columns that order and resolve rows of several segments.
 const ORDER: &[&str] = &[
@@ -324,236 +310,6 @@ fn partition_point(rows: usize, holds: impl Fn(usize) -> bool) -> usize {
         }
     }
     low
-}
-
-/// A subscription and a meter, and how many rows in a row are about them.
-type ScopeRun = ([u32; 2], usize);
-
-/// Texts with a number each.
-#[derive(Default)]
-struct Numbered(FxHashMap<String, u32>);
-
-impl Numbered {
-    fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.0.get(text) {
-            return *number;
-        }
-        let next = self.0.len() as u32;
-        self.0.insert(text.to_owned(), next);
-        next
-    }
-
-    /// The texts by number.
-    fn dictionary(self) -> ArrayRef {
-        let mut texts: Vec<(String, u32)> = self.0.into_iter().collect();
-        texts.sort_unstable_by_key(|(_, number)| *number);
-        Arc::new(StringArray::from_iter_values(texts.into_iter().map(|(text, _)| text)))
-    }
-}
-
-/// The rows of some row groups that are wanted, and what they are about.
-struct Selected {
-    rows: RowSelection,
-    runs: VecDeque<ScopeRun>,
-    /// Of subscriptions and meters.
-    dictionaries: [ArrayRef; 2],
-}
-
-impl Selected {
-    /// Looks for what is wanted of a partition: first for its customers, and only among their rows
-    /// further.
-    fn of(
-        file: &UsageFile,
-        row_groups: &[usize],
-        (partition, only): (Partition, &dyn Wanted),
-    ) -> Result<Self> {
-        let columns = RunReader::new(&file.file, file.metadata.metadata());
-        let (mut selectors, mut found) = (Vec::new(), VecDeque::new());
-        let mut numbers = [Numbered::default(), Numbered::default()];
-        for row_group in row_groups {
-            let [customers, subscriptions, meters] =
-                ["customer_id", SCOPE[0], SCOPE[1]].map(|name| columns.column(*row_group, name));
-            let (customers, subscriptions, meters) = (customers?, subscriptions?, meters?);
-            let mut sold = Runs::of(&subscriptions);
-            let mut metered = Runs::of(&meters);
-            for (customer, rows) in customers.runs.iter().copied() {
-                let hash = PartitionHash::of(customers.text(customer as usize)?);
-                if !partition.contains(hash) || !only.has_customer(hash) {
-                    sold.skip(rows)?;
-                    metered.skip(rows)?;
-                    extend(&mut selectors, rows, true);
-                    continue;
-                }
-                let mut left = rows;
-                while left > 0 {
-                    let keys = (sold.current()?, metered.current()?);
-                    let both = left.min(keys.0.1).min(keys.1.1);
-                    let texts = (subscriptions.text(keys.0.0)?, meters.text(keys.1.0)?);
-                    let is_wanted = only.has(texts.0, texts.1);
-                    extend(&mut selectors, both, !is_wanted);
-                    if is_wanted {
-                        let scope = [numbers[0].number(texts.0), numbers[1].number(texts.1)];
-                        found.push_back((scope, both));
-                    }
-                    sold.skip(both)?;
-                    metered.skip(both)?;
-                    left -= both;
-                }
-            }
-        }
-        let dictionaries = numbers.map(Numbered::dictionary);
-        Ok(Self { rows: selectors.into(), runs: found, dictionaries })
-    }
-
-    /// The next rows, with the columns that say what they are about.
-    fn with_scope(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let mut keys = [Vec::new(), Vec::new()];
-        let mut left = batch.num_rows();
-        while left > 0 {
-            let (scope, rows) = self.runs.front_mut().ok_or_else(lost)?;
-            let taken = left.min(*rows);
-            for (keys, key) in keys.iter_mut().zip(*scope) {
-                keys.extend(std::iter::repeat_n(key as i32, taken));
-            }
-            (left, *rows) = (left - taken, *rows - taken);
-            if *rows == 0 {
-                self.runs.pop_front();
-            }
-        }
-        let schema = batch.schema();
-        let mut fields: Vec<Field> = Vec::new();
-        let mut columns: Vec<ArrayRef> = Vec::new();
-        for ((name, keys), dictionary) in SCOPE.iter().zip(keys).zip(&self.dictionaries) {
-            let dictionary = Arc::clone(dictionary);
-            let column = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), dictionary);
-            let column = column.map_err(arrow)?;
-            fields.push(Field::new(*name, column.data_type().clone(), false));
-            columns.push(Arc::new(column));
-        }
-        fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
-        columns.extend(batch.columns().iter().cloned());
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)
-    }
-}
-
-/// Adds rows to a selection.
-fn extend(selectors: &mut Vec<RowSelector>, rows: usize, skip: bool) {
-    match selectors.last_mut() {
-        Some(last) if last.skip == skip => last.row_count += rows,
-        _ => selectors.push(RowSelector { row_count: rows, skip }),
-    }
-}
-
-/// The runs of a column, as far as they are not behind.
-struct Runs<'a> {
-    runs: std::slice::Iter<'a, (u32, usize)>,
-    first: (u32, usize),
-}
-
-impl<'a> Runs<'a> {
-    fn of(texts: &'a TextRuns) -> Self {
-        Self { runs: texts.runs.iter(), first: (0, 0) }
-    }
-
-    /// The text that comes next, and in how many rows.
-    fn current(&mut self) -> Result<(usize, usize)> {
-        if self.first.1 == 0 {
-            self.first = *self.runs.next().ok_or_else(lost)?;
-        }
-        Ok((self.first.0 as usize, self.first.1))
-    }
-
-    fn skip(&mut self, mut rows: usize) -> Result<()> {
-        while rows > 0 {
-            let taken = rows.min(self.current()?.1);
-            (rows, self.first.1) = (rows - taken, self.first.1 - taken);
-        }
-        Ok(())
-    }
-}
-
-fn lost() -> Error {
-    Error::internal("the columns of a usage segment have different numbers of rows")
-}
-
-/// The batches of a usage file: all columns or some, all row groups or some.
-pub fn batches_of(
-    path: &Path,
-    names: Option<&[&str]>,
-    row_groups: Option<&[usize]>,
-) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    UsageFile::open(path, false)?.batches(names, row_groups, None)
-}
-
-/// A usage file whose footer has been read.
-struct UsageFile {
-    path: PathBuf,
-    file: SharedFile,
-    metadata: ArrowReaderMetadata,
-}
-
-impl UsageFile {
-    /// Opens a file, with the index of its pages where few rows of it are wanted.
-    fn open(path: &Path, with_index: bool) -> Result<Self> {
-        let file = SharedFile::open(path)?;
-        let read = |error| unreadable(path, &error);
-        let mut options = ArrowReaderOptions::new();
-        if with_index {
-            options = options.with_page_index_policy(PageIndexPolicy::Optional);
-        }
-        let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(read)?;
-        let options = options.with_schema(Arc::new(compact(plain.schema())));
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options);
-        Ok(Self { path: path.to_owned(), file, metadata: metadata.map_err(read)? })
-    }
-
-    fn batches(
-        self: &Self,
-        names: Option<&[&str]>,
-        row_groups: Option<&[usize]>,
-        selection: Option<RowSelection>,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let (file, metadata) = (self.file.clone(), self.metadata.clone());
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-        if let Some(names) = names {
-            let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        if let Some(row_groups) = row_groups {
-            builder = builder.with_row_groups(row_groups.to_vec());
-        }
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
-        }
-        let path = self.path.clone();
-        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(parquet)?;
-        Ok(reader.map(move |batch| {
-            let wrong = |error| format!("{} cannot be read: {error}", path.display());
-            batch.map_err(|error| Error::conflict(wrong(error)))
-        }))
-    }
-}
-
-fn unreadable(path: &Path, error: &parquet::errors::ParquetError) -> Error {
-    Error::conflict(format!("{} cannot be read: {error}", path.display()))
-}
-
-/// The types as which columns are read: texts that repeat as dictionaries, narrow decimals as
-/// narrow.
-fn compact(schema: &Schema) -> Schema {
-    let fields = schema.fields().iter().map(|field| {
-        let data_type = match field.data_type() {
-            DataType::Utf8 if !["event_id", "corrects"].contains(&field.name().as_str()) => {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-            }
-            DataType::Decimal128(precision @ ..=18, scale) => {
-                DataType::Decimal64(*precision, *scale)
-            }
-            other => other.clone(),
-        };
-        Field::new(field.name(), data_type, field.is_nullable())
-    });
-    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// The batch with quantities of one type, so that batches of different segments can be joined.

@@ -7,10 +7,10 @@ use arrow_array::types::{Decimal64Type, Decimal128Type, Int32Type, TimestampMicr
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use kernel::{OrganisationId, Quantity, SubscriptionId};
-use lake::Partitioning;
 use lake::usage::{
     Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord, Wanted, resolve,
 };
+use lake::{PartitionHash, Partitioning};
 use proptest::prelude::*;
 
 const OCTOBER: i64 = 1_790_812_800_000_000;
