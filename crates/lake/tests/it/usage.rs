@@ -244,6 +244,33 @@ fn a_correction_without_its_event_waits() {
     assert_eq!(rows[0].3.to_string(), "7");
 }
 
+/// Of a file of many pages, few rows are found that lie at the ends of pages, within them and over
+/// several, whatever partition they are in.
+#[test]
+fn few_rows_of_many_pages_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut records = Vec::new();
+    for customer in 0..7 {
+        for at in 0..5000 {
+            let meter = usize::from(at % 1250 < 3 * customer);
+            let id = format!("{customer}-{at}");
+            records.push(record(&id, customer, meter, at as i64 % 40, &format!("{at}.25")));
+        }
+    }
+    let segments = segments(folder.path(), &[records]);
+    let all = read(folder.path(), &segments, Partitioning::of(1, 1));
+    assert_eq!(all.len(), 35_000);
+    for customers in [vec![1], vec![6], vec![2, 3, 5], vec![9]] {
+        let of = |number: &usize| SubscriptionId::derived(&format!("subscription-{number}"));
+        let only = OneMeter(customers.iter().map(|number| of(number).to_string()).collect());
+        let some: Vec<Row> = all.iter().filter(|row| only.has(&row.0, &row.1)).cloned().collect();
+        for partitioning in [Partitioning::of(1, 1), Partitioning::of(8, 1)] {
+            let found = read_only(folder.path(), &segments, partitioning, Some(&only));
+            assert_eq!(found, some);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
