@@ -23,6 +23,7 @@ mod progress;
 pub mod rate;
 pub mod rehearse;
 pub mod restate;
+pub mod seats;
 pub mod shadow;
 mod sheets;
 mod taxes;

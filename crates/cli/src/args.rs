@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use app::explain::LineName;
 use app::imports::UsageFormat;
+use app::seats::SeatRounding;
 use clap::{Args, Parser, Subcommand};
 use documents::Format;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use kernel::{Key, Month, SubscriptionId};
+use kernel::{Currency, ExchangeRate, Key, Month, SubscriptionId, UnitPrice};
 
 /// Runs a cloud solution provider programme: prices, usage, invoices at every tier.
 ///
@@ -118,6 +119,12 @@ pub enum Command {
         reconcile daily.csv.gz reconciliation.csv invoice.json"
     )]
     Reconcile(ReconcileArgs),
+    /// Show what a change of seats comes to as Partner Center bills it, to check the rows of an
+    /// invoice: the rest of the charge cycle is taken back and charged again.
+    #[command(after_help = "Example:\n  skyhandel prorate --price 12.00 --currency USD \
+        --cycle-start 2022-03-01 --on 2022-03-03 --from 10 --to 15 --rounding \
+        partner-center-product")]
+    Prorate(ProrateArgs),
     /// Explain an invoice line: usage, tier, price entry, rules, exchange rate, rounding.
     #[command(after_help = "Example:\n  skyhandel explain INV-000001/12\n  skyhandel explain \
         2fdcb8a5-5b9c-5c10-8b2e-1f6f3f5f2c11 --json")]
@@ -437,6 +444,45 @@ pub struct ReconcileArgs {
     /// JSON document.
     #[arg(required = true, num_args = 2..=8)]
     pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ProrateArgs {
+    /// What a seat costs for a whole cycle.
+    #[arg(long)]
+    pub price: UnitPrice,
+    /// The currency of the price.
+    #[arg(long)]
+    pub currency: Currency,
+    /// The first day of the charge cycle, which is a month.
+    #[arg(long, value_name = "DAY")]
+    pub cycle_start: Date,
+    /// The charge cycle is a year.
+    #[arg(long)]
+    pub annual: bool,
+    /// The day of the change; the first of the cycle if left out.
+    #[arg(long, value_name = "DAY")]
+    pub on: Option<Date>,
+    /// How many seats there were before.
+    #[arg(long, value_name = "SEATS", default_value_t = 0)]
+    pub from: u32,
+    /// How many seats there are from that day on; none for a cancellation.
+    #[arg(long, value_name = "SEATS", required_unless_present = "to_price")]
+    pub to: Option<u32>,
+    /// What a seat of the product costs into which the seats are converted.
+    #[arg(long, value_name = "PRICE", conflicts_with = "to")]
+    pub to_price: Option<UnitPrice>,
+    /// The currency of the invoice, where it is another one.
+    #[arg(long, value_name = "CURRENCY")]
+    pub billing_currency: Option<Currency>,
+    /// From the currency of the price into that of the invoice.
+    #[arg(long)]
+    pub rate: Option<ExchangeRate>,
+    /// How it is rounded: `partner-center` (a seat, down, as documented), `partner-center-product` or
+    /// `partner-center-product-nearest` (all seats, as the published tables), or `legacy` (a day, to
+    /// one decimal more than an amount).
+    #[arg(long, default_value = "partner-center")]
+    pub rounding: SeatRounding,
 }
 
 #[derive(Debug, Args)]

@@ -63,6 +63,10 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             return commands::verify::run(&args.folder, workers, output);
         }
         Command::Reconcile(args) => return commands::reconcile::run(args, output),
+        Command::Prorate(args) => {
+            commands::prorate::run(args, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Init => Installation::init(data).await?,
         _ => Installation::open(data).await?,
     };
@@ -95,6 +99,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         | Command::Demo(_)
         | Command::Schema { .. }
         | Command::Completions { .. }
+        | Command::Prorate(_)
         | Command::Reconcile(_)
         | Command::Verify(_) => {}
     }

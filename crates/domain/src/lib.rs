@@ -15,6 +15,7 @@ mod price_sheet;
 mod programme;
 mod restatement;
 mod rounding_policy;
+mod seats;
 mod subscription;
 mod tax;
 mod validity;
@@ -31,6 +32,9 @@ pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
 pub use programme::{FactRef, Finding, Programme};
 pub use restatement::{PricedBy, Restatements};
 pub use rounding_policy::{EFFECTIVE_PRICE_DECIMALS, PricedSum, RoundingPolicy};
+pub use seats::{
+    ChargeCycle, SEATS_MAX, SeatCharge, SeatPrice, SeatRounding, change_seats, convert_seats,
+};
 pub use subscription::{EDGES_MAX, Entitlement, Offer, OfferFamily, Subscription};
 pub use tax::{
     STANDARD, TaxCategory, TaxFacts, TaxOverride, TaxRate, TaxRegistration, TaxRule, TaxTreatment,

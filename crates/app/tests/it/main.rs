@@ -14,6 +14,7 @@ mod real_prices;
 mod received;
 mod rehearsed;
 mod restated;
+mod seats;
 mod taxed;
 mod transition_days;
 mod year;

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod export;
 pub mod imports;
 pub mod invoices;
+pub mod prorate;
 pub mod rate;
 pub mod reconcile;
 pub mod rehearse;
