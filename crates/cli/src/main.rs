@@ -63,10 +63,7 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
             return commands::verify::run(&args.folder, workers, output);
         }
         Command::Reconcile(args) => return commands::reconcile::run(args, output),
-        Command::Prorate(args) => {
-            commands::prorate::run(args, output)?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        Command::Prorate(args) => return commands::prorate::run(args, output),
         Command::Init => Installation::init(data).await?,
         _ => Installation::open(data).await?,
     };

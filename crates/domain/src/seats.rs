@@ -192,6 +192,9 @@ impl SeatPrice {
             let reason = format!("{on} is not in the cycle, {} to {}", cycle.first, cycle.last);
             return Err(Error::invalid("day", reason));
         }
+        if self.unit_price.is_negative() {
+            return Err(Error::invalid("price", "must not be negative"));
+        }
         if seats.unsigned_abs() > u64::from(SEATS_MAX) {
             return Err(Error::invalid("seats", format!("must not be more than {SEATS_MAX}")));
         }
@@ -338,7 +341,7 @@ mod tests {
         let billed = |rounding| {
             let rate = ExchangeRate::parse("0.9").unwrap();
             let billing_currency = "EUR".parse().unwrap();
-            let price = SeatPrice { rate, billing_currency, ..price("10.08", rounding) };
+            let price = SeatPrice { billing_currency, rate, ..price("10.08", rounding) };
             change_seats(&price, cycle, date(2022, 4, 3), (0, 10)).map(|rows| subtotals(&rows))
         };
         assert_eq!(billed(SeatRounding::PartnerCenter).unwrap(), ["84.60"]);
@@ -382,5 +385,7 @@ mod tests {
         assert!(change_seats(&price, cycle, date(2027, 1, 30), (0, 1)).is_err());
         assert!(change_seats(&price, cycle, cycle.last(), (0, SEATS_MAX + 1)).is_err());
         assert!(change_seats(&price, cycle, cycle.last(), (5, 5)).unwrap().is_empty());
+        let negative = SeatPrice { unit_price: "-1".parse().unwrap(), ..price };
+        assert!(change_seats(&negative, cycle, cycle.last(), (0, 1)).is_err());
     }
 }

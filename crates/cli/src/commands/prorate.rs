@@ -1,5 +1,7 @@
 //! `skyhandel prorate`
 
+use std::process::ExitCode;
+
 use app::seats::{ChargeCycle, SeatCharge, SeatPrice, change_seats, convert_seats};
 use kernel::{Error, ExchangeRate, Money, Result};
 use serde::Serialize;
@@ -29,7 +31,7 @@ struct RowJson {
     subtotal: String,
 }
 
-pub fn run(args: &ProrateArgs, output: Output) -> Result<()> {
+pub fn run(args: &ProrateArgs, output: Output) -> Result<ExitCode> {
     let cycle = if args.annual {
         ChargeCycle::annual(args.cycle_start)
     } else {
@@ -56,7 +58,7 @@ pub fn run(args: &ProrateArgs, output: Output) -> Result<()> {
         rows: rows.iter().map(row).collect(),
     };
     output.print(&json, || describe(&json, net));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn price(args: &ProrateArgs) -> Result<SeatPrice> {
