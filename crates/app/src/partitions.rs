@@ -57,11 +57,6 @@ impl PeriodUsage {
         Self { partitioning: Partitioning::of_count(partitions), ..self }
     }
 
-    /// How many records there are, corrections included.
-    pub fn rows(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.rows).sum()
-    }
-
     /// The columns that totals need.
     pub fn columns_for_totals(&self, book: &RateBook) -> Columns {
         self.columns(book, Columns::Totals)

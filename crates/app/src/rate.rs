@@ -64,7 +64,7 @@ pub struct MissingPrice {
 pub struct Rated {
     /// The month.
     pub month: Month,
-    /// How many usage records there are.
+    /// How many usage records it bills.
     pub records: u64,
     /// What each edge comes to, by seller and buyer.
     pub edges: Vec<EdgeTotal>,
@@ -98,7 +98,7 @@ pub async fn rate(
     }
     Ok(Rated {
         month,
-        records: usage.rows(),
+        records: totals.records,
         edges: edge_totals(&known, &book, &totals),
         missing: describe(&known, &book, &totals),
         rate_book: book.hash().to_string(),
@@ -134,6 +134,8 @@ pub(crate) fn forget_lines(folder: Option<&Path>, totals: &Totals) -> Result<()>
 /// What all groups of a month come to, by edge.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
+    /// How many usage records are billed or would be if they had a price.
+    pub records: u64,
     /// By [`rating::EdgeIndex`]: lines, groups, minor units.
     pub edges: Vec<(u64, u64, i64)>,
     /// By [`rating::EdgeIndex`]: what the seller pays for the same usage, by currency.
@@ -262,7 +264,9 @@ pub(crate) fn rate_month(
             kept: wanted.groups.then(KeptGroups::default),
             lines,
         };
+        let before = rater.records();
         usage.reader(index, columns).read(|batch| rater.push(&batch, &mut out))?;
+        let records = rater.records() - before;
         let extents = rater.finish(&mut out)?;
         let empty = |names| {
             let format = LineFormat::new(book, names, &extents);
@@ -271,7 +275,7 @@ pub(crate) fn rate_month(
         let file = out.lines.take().zip(names.as_ref());
         let file = file.map(|(file, names)| file.finish(|| empty(names))).transpose()?;
         ctx.progress.advance(1);
-        Ok((out, file, extents))
+        Ok((out, file, extents, records))
     })?;
     ctx.progress.end();
     let mut totals = Totals {
@@ -279,7 +283,8 @@ pub(crate) fn rate_month(
         bought: vec![Vec::new(); book.edges().len()],
         ..Totals::default()
     };
-    for (part, file, extents) in parts {
+    for (part, file, extents, records) in parts {
+        totals.records += records;
         for (sum, part) in totals.edges.iter_mut().zip(part.edges) {
             let net = sum.2.checked_add(part.2);
             let net = net.ok_or_else(|| Error::invalid("amount", "is too large for a document"));

@@ -134,7 +134,7 @@ pub async fn rehearse(
     };
     Ok(Rehearsed {
         month,
-        records: usage.rows(),
+        records: sums.records,
         edges: sums.edges(&naming)?,
         customers: sums.customers(&naming)?,
         meters: sums.meters(&naming)?,
@@ -180,7 +180,9 @@ pub(crate) fn rate<'b>(
     in_parallel_with(workers, partitions, rater, |rater, index| {
         let taken = lock().pop();
         let mut sums = taken.unwrap_or_else(|| Sums::new(book));
+        let before = rater.records();
         usage.reader(index, columns).read(|batch| rater.push(&batch, &mut sums))?;
+        sums.records += rater.records() - before;
         rater.finish(&mut sums)?;
         sums.finish()?;
         ctx.progress.advance(1);

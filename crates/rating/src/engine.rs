@@ -55,6 +55,7 @@ pub struct Rater<'b> {
     lines: Option<lines::Pending<'b>>,
     run: Option<Run>,
     extents: LineExtents,
+    records: u64,
 }
 
 /// The usage of one subscription and meter, while it arrives.
@@ -159,6 +160,7 @@ impl<'b> Rater<'b> {
             lines: lines.map(lines::Pending::new),
             run: None,
             extents: LineExtents::default(),
+            records: 0,
         }
     }
 
@@ -197,6 +199,11 @@ impl<'b> Rater<'b> {
         Ok(extents)
     }
 
+    /// How many records have been rated so far: those with a part in what is billed.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
     fn segment(
         &mut self,
         subscription: i32,
@@ -210,8 +217,11 @@ impl<'b> Rater<'b> {
         let found = (self.subscriptions.get(subscription), self.meters.get(meter));
         let (Some(subscription), Some(meter)) = found else {
             self.finish_run(out)?;
-            let unknown = self.unknown(subscription, meter, segment);
-            return unknown.map_or(Ok(()), |unknown| out.unpriced(unknown));
+            let Some((records, unknown)) = self.unknown(subscription, meter, segment) else {
+                return Ok(());
+            };
+            self.records += records;
+            return out.unpriced(unknown);
         };
         let continues = self
             .run
@@ -225,7 +235,10 @@ impl<'b> Rater<'b> {
         match &mut run.rating {
             Rating::Graduated(schedules, stretches, used) => {
                 let first = stretches.len();
-                stretches.extend(segment.stretches(self.path.period.0));
+                let (from, until) = self.path.period;
+                stretches.extend(segment.stretches(from));
+                let rated = stretches[first..].iter().filter(|row| row.meets(from, until));
+                self.records += rated.count() as u64;
                 if schedules.iter().any(|schedule| schedule.depends_on_resources()) {
                     let subscription = book.subscription_id(subscription).to_string();
                     used.mark(&mut stretches[first..], rows, usage, &subscription)?;
@@ -235,6 +248,7 @@ impl<'b> Rater<'b> {
             Rating::Flat(flat) => {
                 let of = RowsOf { subscription: subscription.0, meter: meter.0 };
                 let rows = flat.take(self.path.period, segment, &mut self.extents, rows)?;
+                self.records += rows.len() as u64;
                 if let Some(lines) = &mut self.lines {
                     lines.flat(of, rows, &flat.prices);
                 }
@@ -244,18 +258,25 @@ impl<'b> Rater<'b> {
     }
 
     /// Usage that nobody is billed for, unless it belongs to another month.
-    fn unknown(&self, subscription: i32, meter: i32, segment: Segment<'_>) -> Option<Unpriced> {
+    fn unknown(
+        &self,
+        subscription: i32,
+        meter: i32,
+        segment: Segment<'_>,
+    ) -> Option<(u64, Unpriced)> {
         let subscription = self.subscriptions.text(subscription);
         let (from, until) = self.book.period_of_unsold(subscription);
         let rows = segment.stretches(from).filter(|row| row.meets(from, until));
-        let sum = rows.map(|row| row.quantity).reduce(|a, b| a + b)?;
-        Some(Unpriced {
+        let rows = rows.map(|row| (1, row.quantity));
+        let (records, sum) = rows.reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
+        let unpriced = Unpriced {
             subscription: subscription.to_owned(),
             meter: self.meters.text(meter).to_owned(),
             edge: None,
             reason: "the subscription has no sale path in this month".to_owned(),
             quantity: Quantity::from_mantissa(sum),
-        })
+        };
+        Some((records, unpriced))
     }
 
     fn start_run(&mut self, subscription: SubscriptionIndex, meter: MeterIndex) -> Run {

@@ -62,6 +62,8 @@ pub(crate) struct Sums<'b> {
     /// What changes for a customer, by edge and by the last edge of the sale path.
     customers: Vec<(EdgeIndex, EdgeIndex, Paid, Cell)>,
     pub unpriced: Vec<Unpriced>,
+    /// How many usage records have been rated.
+    pub records: u64,
     /// The sale path of the last groups.
     path: &'b [EdgeIndex],
     /// What it comes to, by position among the billed edges.
@@ -113,6 +115,7 @@ impl<'b> Sums<'b> {
             last: Vec::new(),
             customers: Vec::new(),
             unpriced: Vec::new(),
+            records: 0,
             path: &[],
             on_path: Vec::new(),
             by_meter: vec![Cell::default(); book.meters().len()],
@@ -180,6 +183,7 @@ impl<'b> Sums<'b> {
         self.last.extend(other.last);
         self.customers.extend(other.customers);
         self.unpriced.extend(other.unpriced);
+        self.records += other.records;
         Ok(())
     }
 

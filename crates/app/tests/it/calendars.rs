@@ -94,6 +94,7 @@ fn an_invoice_collects_both_calendars() {
             row([LEGACY, "2026-11-28", "2026-12-27", "54", "27.00"]),
         ]
     );
+    assert_eq!(world.rate("2027-01", 1).unwrap().records, 62, "31 days of each");
     let january = proven(&world, "2027-01", "out");
     assert_eq!(
         lines(&january, "cloud/partner"),
@@ -199,6 +200,9 @@ fn each_edge_has_its_own_calendar() {
         world.adjust(month, 1).unwrap();
         proven(&world, month, "adjusted");
         assert!(seen(month).is_empty());
+        let of = month.parse().unwrap();
+        let again = world.run(|ctx| app::shadow::shadow(ctx, of, 1)).unwrap();
+        assert_eq!((again.differing, again.groups > 2), (0, true));
     }
 }
 

@@ -32,6 +32,16 @@ pub(super) enum Rows {
     Clipped(Vec<i64>, Vec<i128>),
 }
 
+impl Rows {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Whole(rows) => rows.len(),
+            Self::Clipped(starts, _) => starts.len(),
+        }
+    }
+}
+
 /// The size of the largest quantity of a segment.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
