@@ -441,3 +441,44 @@ fn credit_is_earned_within_a_bill_by_anniversary() {
         assert_eq!(credited[1], row([LEGACY, "2026-12-28", "2027-01-27", "62", net]));
     }
 }
+
+/// A day in a file that does not follow from the calendars is found, whichever file says it.
+// req: H5
+#[test]
+fn a_changed_charge_day_is_found() {
+    let programme = programme([ANNIVERSARY, MONTH], date(2026, 10, 28));
+    let world = world(&programme, r#"{"0": 1}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 3, 1))).unwrap();
+    world.close("2027-01", 1).unwrap();
+    for (at, (file, column, day)) in [
+        ("subscriptions", "ChargeStartDate", "2026-12-29"),
+        ("subscriptions", "ChargeEndDate", "2027-01-28"),
+        ("subscriptions", "ChargeStartDate", "2027-01-01"),
+        ("subscriptions", "ChargeEndDate", "2027-01-31"),
+        ("reconciliation", "ChargeStartDate", "2027-01-01T00:00:00Z"),
+        ("reconciliation", "ChargeEndDate", "2027-01-31T00:00:00Z"),
+        ("daily-rated-usage", "ChargeStartDate", "2026-12-27T00:00:00Z"),
+        ("daily-rated-usage", "ChargeEndDate", "2027-01-31T00:00:00Z"),
+        ("daily-rated-usage", "UsageDate", "2027-01-28T00:00:00Z"),
+        ("daily-rated-usage", "UsageDate", "2026-12-27T00:00:00Z"),
+        ("legacy-usage", "ChargeStartDate", "2027-01-01T00:00:00Z"),
+        ("prices", "EffectiveFrom", "2026-12-27T00:00:00Z"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = world.export("2027-01", &format!("tampered-{at}"), Format::Csv).unwrap();
+        let path = folder.join(format!("2027-01/cloud/partner/{file}.csv"));
+        let mut cells = Cells::read(&path).unwrap();
+        let at = cells.columns.iter().position(|name| name == column).unwrap();
+        let id = cells.columns.iter().position(|name| name == "SubscriptionId");
+        let is_legacy =
+            |row: &&mut Vec<String>| id.is_none_or(|id| row[id] == LEGACY) && !row[at].is_empty();
+        cells.rows.iter_mut().filter(is_legacy).last().unwrap()[at] = day.to_owned();
+        cells.write(&path).unwrap();
+        let faults = verify::verify(&folder, 1).faults;
+        let listed = faults.listed();
+        let found = listed.iter().any(|fault| !fault.reason.contains("has been changed"));
+        assert!(found, "{file} {column} {day}: {listed:#?}");
+    }
+}
