@@ -341,7 +341,7 @@ impl Writer<'_> {
         Ok(Kept {
             sink: Sink::create(&path, Format::Parquet, layout)?,
             table: TableBuilder::new(layout),
-            path,
+            path: Unfinished(path),
         })
     }
 }
@@ -384,7 +384,17 @@ const FIELDS: [(Field, &str); 12] = [
 pub(super) struct Kept {
     sink: Sink,
     table: TableBuilder,
-    path: PathBuf,
+    path: Unfinished,
+}
+
+/// A file that goes where nobody finishes it.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Once finished, it is not there any more.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Kept {
@@ -405,7 +415,7 @@ impl Kept {
         self.sink.finish()?;
         std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
         let target = folder.join(name);
-        std::fs::rename(&self.path, &target).map_err(Error::file(&target))?;
+        std::fs::rename(&self.path.0, &target).map_err(Error::file(&target))?;
         Ok(target)
     }
 }
