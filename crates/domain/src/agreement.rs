@@ -1,12 +1,10 @@
 //! The terms of one edge.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Span;
 use jiff::civil::{Date, Weekday};
 use kernel::{Currency, Key, Month, OrganisationId, Rounding};
 
+use crate::named::named;
 use crate::{Calendars, RoundingPolicy, Validity};
 
 /// The commercial terms between one seller and one buyer, during some time.
@@ -122,30 +120,6 @@ fn business_days_before(mut day: Date, mut count: u8) -> Date {
         }
     }
     day
-}
-
-/// Reads and writes an enumeration by its names.
-macro_rules! named {
-    ($name:ident, $what:literal) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let named = Self::NAMES.iter().find(|(_, value)| value == self);
-                f.write_str(named.map_or("", |(name, _)| name))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-                found.map(|(_, value)| *value).ok_or_else(|| {
-                    let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-                    format!(concat!("is not ", $what, "; use one of {}"), names.join(", "))
-                })
-            }
-        }
-    };
 }
 
 named!(RatedBy, "who rates an edge");

@@ -7,12 +7,11 @@
 //! month without terms counts as a calendar month.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::str::FromStr;
 
 use jiff::civil::Date;
 use kernel::{Month, OrganisationId, SubscriptionId, Zone, instant_micros};
 
+use crate::named::named;
 use crate::{OfferFamily, Programme, Subscription, TradeAgreement};
 
 /// When the bill of a month ends.
@@ -83,23 +82,7 @@ impl Calendars {
     }
 }
 
-impl fmt::Display for Calendar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Self::NAMES.iter().find(|(_, value)| value == self);
-        f.write_str(named.map_or("", |(name, _)| name))
-    }
-}
-
-impl FromStr for Calendar {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| "is not a calendar; use calendar-month or anniversary".into())
-    }
-}
+named!(Calendar, "a calendar");
 
 /// A seller and a buyer.
 type Pair = (OrganisationId, OrganisationId);

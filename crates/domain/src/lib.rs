@@ -8,6 +8,7 @@ mod calendar;
 mod earned_credit;
 mod exchange;
 mod ledger;
+mod named;
 mod organisation;
 mod policy;
 mod price_book;

@@ -4,15 +4,14 @@
 //! Partner Center documents a formula and publishes tables that follow another one; both are kept,
 //! by name. Source: the billing scenarios and the reconciliation file of its documentation.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::ToSpan;
 use jiff::civil::Date;
 use kernel::{
     Amount, Currency, Error, ExchangeRate, Money, QUANTITY_SCALE, Quantity, Result, Rounding,
     UNIT_PRICE_SCALE, UnitPrice, ten_to,
 };
+
+use crate::named::named;
 
 /// Decimals of an effective unit price, as files state it.
 const EFFECTIVE_PRICE_DECIMALS: u8 = 15;
@@ -83,24 +82,7 @@ impl SeatRounding {
     ];
 }
 
-impl fmt::Display for SeatRounding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Self::NAMES.iter().find(|(_, value)| value == self);
-        f.write_str(named.map_or("", |(name, _)| name))
-    }
-}
-
-impl FromStr for SeatRounding {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, rounding)| *rounding).ok_or_else(|| {
-            let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-            format!("is not a way to round seats; use one of {}", names.join(", "))
-        })
-    }
-}
+named!(SeatRounding, "a way to round seats");
 
 impl ChargeCycle {
     /// A month from a day on.
