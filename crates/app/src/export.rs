@@ -271,10 +271,11 @@ impl RevisionFiles<'_> {
             });
         }
         rated_by_seller.sort_by(|a, b| (&a.seller, &a.buyer).cmp(&(&b.seller, &b.buyer)));
-        let whole = options.seller.is_none() && options.buyer.is_none();
-        let on_other_days = self.lists.on_other_days().filter(|_| whole);
+        // How its seller is billed is no buyer's business.
+        if options.seller.is_none() && options.buyer.is_none() {
+            self.lists.write_charged_days(&self.place)?;
+        }
         let written = certificate::Written {
-            on_other_days: on_other_days.filter_map(visible).collect(),
             not_corrected: self.beyond.iter().filter_map(|edge| visible(*edge)).collect(),
             rated_by_seller,
             close: self.close,

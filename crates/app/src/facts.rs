@@ -191,23 +191,24 @@ pub(crate) async fn restated_months(
                 name(*buyer)
             )));
         }
-        if now.hash() == before.hash() {
+        if now.hash_in_force() == before.hash_in_force() {
             continue;
         }
-        if reason.is_none() || !now.has_terms_of(&before) {
-            return Err(refused(month, hint, reason.is_some()));
+        let same_terms = now.has_terms_of(&before);
+        if reason.is_none() || !same_terms {
+            return Err(refused(month, hint, same_terms));
         }
         restated.push(month);
     }
     Ok(restated)
 }
 
-fn refused(month: Month, hint: &str, restate: bool) -> Error {
-    if restate {
+fn refused(month: Month, hint: &str, same_terms: bool) -> Error {
+    if !same_terms {
         return Error::conflict(format!(
             "this would change more than prices of {month}, which is closed{hint}: sale paths, \
-             currencies, rounding and payment terms cannot be restated; let the change begin after \
-             the month"
+             calendars and the first days of what is billed by them, currencies, rounding and \
+             payment terms cannot be restated; let the change begin after the month"
         ));
     }
     Error::conflict(format!(

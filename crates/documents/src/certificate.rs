@@ -64,13 +64,9 @@ pub struct CertifiedRevision {
     /// buyer expects to pay, from which it may make its own prices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rated_by_seller: Vec<SellerRatedEdge>,
-    /// The edges of sale paths whose edges bill different days with this month. What is used on one
-    /// of them may be on another with another month. Only where everybody's files are here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub billed_on_other_days: Vec<UncorrectedEdge>,
 }
 
-/// An edge that is no longer corrected, or bills other days.
+/// An edge that is no longer corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UncorrectedEdge {
     /// The seller's key.

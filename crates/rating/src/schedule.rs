@@ -41,6 +41,11 @@ impl Interval {
         Self { from, until, price, credited: None, begins: true }
     }
 
+    /// Whether an instant lies in it.
+    pub const fn holds(&self, instant: i64) -> bool {
+        self.from <= instant && instant < self.until
+    }
+
     /// What a resource costs, in lower case as [`AccessScope::resource`] says it.
     ///
     /// # Errors

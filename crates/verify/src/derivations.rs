@@ -6,6 +6,7 @@ use bigdecimal::{BigDecimal, One};
 use jiff::Timestamp;
 
 use crate::adjustment::{Pair, each_row};
+use crate::charged::ChargedDays;
 use crate::daily_columns::{EFFECTIVE_PRICE as USED_PRICE, METER as USED_METER};
 use crate::edge::Edge;
 use crate::fault::Faults;
@@ -70,16 +71,8 @@ pub(crate) fn check(folder: &Folder, revision: &Revision, lists: &Lists<'_>, fau
             lists.edges.iter().filter(|edge| edge.certified.seller == *seller).collect();
         let whole = folder.is_whole();
         let is_close = revision.revision == 0;
-        let mut check = Check {
-            folder,
-            revision,
-            path,
-            lists,
-            sold: &sold,
-            whole,
-            is_close,
-            said: BTreeMap::new(),
-        };
+        let mut check =
+            Check { folder, path, lists, sold: &sold, whole, is_close, said: BTreeMap::new() };
         if let Err((line, reason)) = check.rows(folder, faults) {
             faults.add(&check.path, line, reason);
         }
@@ -93,6 +86,8 @@ pub(crate) struct Lists<'a> {
     pub expected: &'a HashMap<Pair, Prices>,
     /// Those of earlier revisions.
     pub before: &'a HashMap<Pair, Vec<Prices>>,
+    /// What is billed on other days.
+    pub charged: &'a ChargedDays,
 }
 
 impl Lists<'_> {
@@ -105,7 +100,6 @@ impl Lists<'_> {
 
 struct Check<'a> {
     folder: &'a Folder,
-    revision: &'a Revision,
     path: String,
     lists: &'a Lists<'a>,
     sold: &'a [&'a Edge<'a>],
@@ -331,10 +325,10 @@ impl Check<'_> {
         let before = self.lists.before.get(&pair).into_iter().flatten();
         let lists: Vec<&Prices> = before.chain(self.lists.bought(&pair)).collect();
         // What is billed on other days may be billed with another month.
-        let otherwise = &self.revision.billed_on_other_days;
-        let is_other =
-            otherwise.iter().any(|edge| (&edge.seller, &edge.buyer) == (&pair.0, &pair.1));
-        if lists.is_empty() && self.whole && !is_other {
+        if self.lists.charged.has_edge(&pair.0, &pair.1) {
+            return Ok(());
+        }
+        if lists.is_empty() && self.whole {
             return Err(format!("{} buys nothing from {seller}", edge.certified.seller));
         }
         let of_meter = lists.iter().flat_map(|lists| lists.meters.values());

@@ -70,11 +70,9 @@ pub(crate) struct Revision {
     pub not_corrected: Vec<UncorrectedEdge>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rated_by_seller: Vec<SellerRatedEdge>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub billed_on_other_days: Vec<UncorrectedEdge>,
 }
 
-/// An edge that stays as it was billed, or bills other days than others.
+/// An edge that stays as it was billed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UncorrectedEdge {
@@ -198,6 +196,11 @@ impl Folder {
     /// Whether everybody's files are here.
     pub fn is_whole(&self) -> bool {
         self.certificate.seller.is_none() && self.certificate.buyer.is_none()
+    }
+
+    /// Whether there is a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.present.contains(path)
     }
 
     /// The table of a name in any of its forms.
@@ -383,6 +386,10 @@ impl Folder {
                 for name in ["reconciliation", "daily-rated-usage"] {
                     expected.insert(format!("{place}/{name}"), Form::Table);
                 }
+            }
+            let charged = self.path(revision, "charged-days.csv");
+            if self.is_whole() && self.has(&charged) {
+                expected.insert(charged, Form::Fixed);
             }
             for edge in &revision.rated_by_seller {
                 let file = format!("{}/prices.csv", edge.place());

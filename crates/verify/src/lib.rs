@@ -6,6 +6,7 @@
 //! **Does not own** any repair: it says which file and line is not as it should be.
 
 mod adjustment;
+mod charged;
 mod credits;
 mod daily;
 mod daily_columns;
@@ -150,12 +151,15 @@ fn check_revision(
     series::check_numbers(folder, &edges, faults);
     series::check_parties(&edges, faults);
     let mut expected = expected_prices(folder, revision, faults);
-    let lists = derivations::Lists { edges: &edges, expected: &expected, before: &history.prices };
+    let charged = charged::ChargedDays::load(folder, revision, faults);
+    let before = &history.prices;
+    let lists =
+        derivations::Lists { edges: &edges, expected: &expected, before, charged: &charged };
     derivations::check(folder, revision, &lists, faults);
     credits::check(revision, &edges, faults);
     ledger::check(folder, revision, &edges, faults);
     let paths = paths::Paths::of(&edges);
-    paths.check(folder, &edges, faults);
+    paths.check(folder, (&edges, &charged), faults);
     let billed = &mut history.billed;
     let work: Vec<(&Edge<'_>, Mutex<Billed>)> = edges
         .iter()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::charged::ChargedDays;
 use crate::edge::Edge;
 use crate::fault::Faults;
 use crate::folder::Folder;
@@ -54,7 +55,12 @@ impl<'a> Paths<'a> {
     }
 
     /// Every subscription is the same on all its edges, and these lead to its customer.
-    pub fn check(&self, folder: &Folder, edges: &[Edge<'_>], faults: &mut Faults) {
+    pub fn check(
+        &self,
+        folder: &Folder,
+        (edges, charged): (&[Edge<'_>], &ChargedDays),
+        faults: &mut Faults,
+    ) {
         for (id, on) in &self.by_subscription {
             let first = &edges[on[0]].subscriptions.by_id[*id];
             for at in &on[1..] {
@@ -73,34 +79,36 @@ impl<'a> Paths<'a> {
                     faults.add(&subscriptions.path, Some(other.line), reason);
                 }
             }
-            // An adjustment may concern some edges of a path alone.
-            let whole = folder.is_whole() && edges[on[0]].revision.revision == 0;
-            if whole && let Err(reason) = leads_to_customer(id, on, edges) {
-                let subscriptions = &edges[on[0]].subscriptions;
+            if !folder.is_whole() {
+                continue;
+            }
+            let on: Vec<&Edge<'_>> = on.iter().map(|at| &edges[*at]).collect();
+            if charged.check(id, &on, faults) || on[0].revision.revision > 0 {
+                // What is billed on other days may be billed with another month, and an adjustment
+                // may concern some edges of a path alone.
+                continue;
+            }
+            if let Err(reason) = leads_to_customer(id, on) {
+                let subscriptions = &edges[self.by_subscription[id][0]].subscriptions;
                 faults.add(&subscriptions.path, Some(first.line), reason);
             }
         }
+        charged.check_used(|id| self.by_subscription.contains_key(id), faults);
     }
 }
 
 /// From the customer upwards, every seller but the first has bought.
-fn leads_to_customer(id: &str, on: &[usize], edges: &[Edge<'_>]) -> Result<(), String> {
-    // What is billed on other days may be billed with another month.
-    let otherwise = &edges[on[0]].revision.billed_on_other_days;
-    let customer = &edges[on[0]].subscriptions.by_id[id].customer[0];
-    let mut left: Vec<&Edge<'_>> = on.iter().map(|at| &edges[*at]).collect();
-    let sold = left.iter().position(|edge| edge.sells_to(customer));
-    let sells_on =
-        |edge: &&Edge<'_>| otherwise.iter().any(|other| other.seller == edge.certified.buyer);
-    let Some(mut position) = sold.or_else(|| left.iter().position(sells_on)) else {
-        return Err(format!("nobody sells {id} to its customer"));
-    };
+fn leads_to_customer(id: &str, mut left: Vec<&Edge<'_>>) -> Result<(), String> {
+    let customer = &left[0].subscriptions.by_id[id].customer[0];
+    let mut position = left
+        .iter()
+        .position(|edge| edge.sells_to(customer))
+        .ok_or_else(|| format!("nobody sells {id} to its customer"))?;
     loop {
         let seller = left.swap_remove(position).certified.seller.clone();
         match left.iter().position(|edge| edge.certified.buyer == seller) {
             Some(above) => position = above,
             None if left.is_empty() => return Ok(()),
-            None if otherwise.iter().any(|other| other.buyer == seller) => return Ok(()),
             None => return Err(format!("{seller} sells {id} without having bought it")),
         }
     }

@@ -37,8 +37,6 @@ pub(super) struct Written<'a> {
     pub not_corrected: BTreeSet<(&'a str, &'a str)>,
     /// Those that others rate.
     pub rated_by_seller: Vec<SellerRatedEdge>,
-    /// Seller and buyer of edges that bill other days than others of a sale path.
-    pub on_other_days: BTreeSet<(&'a str, &'a str)>,
 }
 
 impl Written<'_> {
@@ -60,7 +58,6 @@ impl Written<'_> {
             edges: self.edges(),
             not_corrected: named(&self.not_corrected),
             rated_by_seller: self.rated_by_seller.clone(),
-            billed_on_other_days: named(&self.on_other_days),
         }
     }
 

@@ -63,6 +63,10 @@ const SUBSCRIPTIONS: [&str; 14] = [
     "ChargeEndDate",
 ];
 
+/// The columns of `charged-days.csv`: first and last day.
+const CHARGED_DAYS: [&str; 5] =
+    ["SubscriptionId", "Seller", "Buyer", "ChargeStartDate", "ChargeEndDate"];
+
 /// The columns of `credits.csv`. Days, the second exclusive; the scope is empty for everything.
 const CREDITS: [&str; 4] = ["SubscriptionId", "Scope", "EarnedFrom", "EarnedUntil"];
 
@@ -106,8 +110,8 @@ pub(crate) struct PriceLists<'a> {
     edges: BTreeMap<EdgeIndex, EdgeLists>,
     /// The edges that have an invoice with these prices, and those that others bill.
     billed: BTreeSet<EdgeIndex>,
-    /// Those of sale paths whose edges bill different days.
-    on_other_days: BTreeSet<EdgeIndex>,
+    /// The subscriptions of which the edges bill different days.
+    uneven: BTreeSet<SubscriptionIndex>,
 }
 
 /// The price lists of an edge: buyers may pay by several where their sale paths differ.
@@ -163,9 +167,12 @@ impl<'a> PriceLists<'a> {
         runs: impl IntoIterator<Item = Run>,
     ) -> Self {
         let mut edges: BTreeMap<EdgeIndex, EdgeLists> = BTreeMap::new();
-        let (mut current, mut on_other_days) = (None, BTreeSet::new());
+        let (mut current, mut uneven_ones) = (None, BTreeSet::new());
         for (subscription, meter, position) in runs {
             let uneven = book.is_uneven(subscription);
+            if uneven {
+                uneven_ones.insert(subscription);
+            }
             let family = match current {
                 Some((same, family)) if same == subscription => family,
                 _ => naming.family(subscription),
@@ -173,11 +180,8 @@ impl<'a> PriceLists<'a> {
             current = Some((subscription, family));
             let (path, nodes) = (book.path(subscription), book.nodes(subscription));
             for (at, (edge, node)) in path.iter().zip(nodes).enumerate() {
-                if uneven {
-                    on_other_days.insert(*edge);
-                    if position != at {
-                        continue;
-                    }
+                if uneven && position != at {
+                    continue;
                 }
                 let lists = edges.entry(*edge).or_default();
                 if family == OfferFamily::Legacy {
@@ -204,7 +208,7 @@ impl<'a> PriceLists<'a> {
             invoices.iter().filter_map(|i| book.find_edge(i.seller, i.buyer)).collect();
         let received = edges.keys().filter(|edge| book.edges()[edge.get()].is_received);
         billed.extend(received.copied());
-        Self { book, naming, known, edges, billed, on_other_days }
+        Self { book, naming, known, edges, billed, uneven: uneven_ones }
     }
 
     /// How long effective prices are.
@@ -250,9 +254,28 @@ impl<'a> PriceLists<'a> {
         edges.filter(|edge| self.book.edges()[edge.get()].is_received)
     }
 
-    /// The edges of sale paths whose edges bill different days with this month.
-    pub fn on_other_days(&self) -> impl Iterator<Item = EdgeIndex> + '_ {
-        self.on_other_days.iter().copied()
+    /// Writes which days each edge bills of the subscriptions of which not all edges bill the same.
+    pub fn write_charged_days(&self, place: &Path) -> Result<()> {
+        if self.uneven.is_empty() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(place).map_err(Error::file(place))?;
+        let mut table = Table::create(&place.join("charged-days.csv"), &CHARGED_DAYS)?;
+        let day = |midnight| Zone::UTC.day_of(micros_instant(midnight)).to_string();
+        for subscription in &self.uneven {
+            for edge in self.book.path(*subscription) {
+                let terms = &self.book.edges()[edge.get()];
+                let rows = self.naming.rows_of(*subscription, *edge);
+                table.row(&[
+                    rows.id,
+                    self.naming.key(terms.seller),
+                    self.naming.key(terms.buyer),
+                    &day(rows.charged.0),
+                    &day(rows.charged.1),
+                ])?;
+            }
+        }
+        table.finish()
     }
 
     /// Writes the price lists of an edge, which its buyer may know.
@@ -386,7 +409,7 @@ impl<'a> PriceLists<'a> {
             for (from, until, price) in self.priced(*node, *meter) {
                 let derived = book.derived(*node, *meter, from);
                 let derived = derived.ok_or_else(|| Error::internal("a price without a rule"))?;
-                let source = self.source(&derived, lists, *node);
+                let source = self.source(&derived, lists, (*node, *meter));
                 let made = Made::of(&derived);
                 for (at, tier) in price.tiers.iter().enumerate() {
                     let source_price = made.prices.get(at).copied().unwrap_or(UnitPrice::ZERO);
@@ -425,7 +448,7 @@ impl<'a> PriceLists<'a> {
         &self,
         derived: &Derived<'_>,
         lists: &EdgeLists,
-        node: NodeIndex,
+        (node, meter): (NodeIndex, MeterIndex),
     ) -> (String, String) {
         match &derived.origin {
             Origin::List { sheet, .. } => (format!("price sheet {sheet}"), String::new()),
@@ -435,7 +458,10 @@ impl<'a> PriceLists<'a> {
                     return Default::default();
                 };
                 let seller = self.book.edges()[edge.get()].seller;
-                let billed = self.edges.get(edge).filter(|_| self.billed.contains(edge));
+                // Another subscription may be billed by the same list, and the meter on other days.
+                let billed = self.edges.get(edge).filter(|lists| {
+                    self.billed.contains(edge) && lists.used.contains_key(&(*above, meter))
+                });
                 let number = billed.map_or_else(String::new, |lists| lists.number(*above));
                 (format!("bought from {}", self.naming.key(seller)), number)
             }

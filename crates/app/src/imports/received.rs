@@ -166,7 +166,7 @@ impl Taking<'_> {
         let taken = taker.finish(&name)?;
         let mut notes = taken.notes;
         notes.extend(daily.notes());
-        notes.extend(super::usage::late(tx, &taken.added).await?);
+        notes.extend(super::usage::late(&lake, tx, &taken.added).await?);
         let imported = ImportRow {
             subject: self.options.seller.to_string(),
             file_name: name,

@@ -8,12 +8,14 @@ mod tabular;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use domain::BillingPeriods;
 use kernel::{Error, Key, Result, SubscriptionId};
 use store::ImportRow;
 
 use super::input::Input;
 use super::quarantine::Quarantine;
 use super::{Before, Imported};
+use crate::adjust::Touched;
 use crate::{Ctx, crash, facts};
 
 use intake::Intake;
@@ -102,7 +104,7 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
     ctx.progress.end();
     let known_at = tx.known_at(ctx.now_micros()).await?;
     let mut taken = intake.finish(&input.name)?;
-    taken.notes.extend(late(&mut tx, &taken.added).await?);
+    taken.notes.extend(late(&lake, &mut tx, &taken.added).await?);
     let row = ImportRow {
         id: import,
         kind: KIND.into(),
@@ -133,19 +135,29 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
 }
 
 /// What is said of usage that comes after its month was closed.
-pub(super) async fn late(tx: &mut store::Tx, added: &store::UsageAdded) -> Result<Vec<String>> {
-    let closes = tx.closes().await?;
-    let closed = |month: kernel::Month| closes.iter().any(|close| close.month == month);
-    let mut months: Vec<kernel::Month> =
-        added.segments.iter().map(|segment| segment.month).filter(|m| closed(*m)).collect();
-    months.dedup();
-    let note = |month| {
-        format!(
-            "{month} is closed: its usage in this file is kept, and in none of its invoices; see \
-             what that comes to with `skyhandel adjust --period {month}`"
-        )
-    };
-    Ok(months.into_iter().map(note).collect())
+pub(super) async fn late(
+    lake: &Path,
+    tx: &mut store::Tx,
+    added: &store::UsageAdded,
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if added.segments.is_empty() {
+        return Ok(notes);
+    }
+    let programme = facts::programme(tx, i64::MAX).await?;
+    for close in tx.closes().await? {
+        let (month, periods) = (close.month, BillingPeriods::of(&programme, close.month));
+        let (from, until) = periods.envelope();
+        let met = added.segments.iter().filter(|s| s.start_min < until && s.end_max >= from);
+        let files = met.map(|segment| lake.join(&segment.path));
+        if Touched::of_files(files, &periods)?.records > 0 {
+            notes.push(format!(
+                "{month} is closed: usage in this file belongs to it; it is kept, and in none of \
+                 its invoices; see what that comes to with `skyhandel adjust --period {month}`"
+            ));
+        }
+    }
+    Ok(notes)
 }
 
 /// The layout of a file, from its name and its first bytes.

@@ -134,19 +134,27 @@ fn agreements(plan: &mut Plan, wanted: &Programme, result: &mut Programme, names
             continue;
         }
         let what = format!(
-            "{} -> {}, {}: {}, price book {}, {}",
+            "{} -> {}, {}: {}, price book {}, {}{}",
             names.get(agreement.seller),
             names.get(agreement.buyer),
             agreement.validity,
             agreement.currency,
             agreement.price_book,
-            agreement.rounding
+            agreement.rounding,
+            calendars(agreement.calendars)
         );
         plan.add(before.is_none(), "agreement", what);
         plan.facts.agreements.push(agreement.clone());
     }
     plan.untouched += (known.len() - wanted.agreements.len()) as u64;
     result.agreements = known.into_values().collect();
+}
+
+/// What is billed by anniversary.
+fn calendars(calendars: domain::Calendars) -> String {
+    let families = domain::OfferFamily::NAMES.iter();
+    let other = families.filter(|(_, family)| calendars.of(*family) != domain::Calendar::default());
+    other.map(|(name, family)| format!(", {name} by {}", calendars.of(*family))).collect()
 }
 
 fn price_books(plan: &mut Plan, wanted: &Programme, result: &mut Programme, names: &Names) {

@@ -482,3 +482,112 @@ fn a_changed_charge_day_is_found() {
         assert!(found, "{file} {column} {day}: {listed:#?}");
     }
 }
+
+/// Two subscriptions share the price list of an edge, and only one of them has other days on the
+/// edge above: each meter's price is bought where it is billed.
+#[test]
+fn subscriptions_with_one_list_are_bought_on_different_days() {
+    let programme = programme([ANNIVERSARY, MONTH], date(2026, 10, 15));
+    let world = world(&programme, r#"{"0": 1}"#);
+    let other = fixtures::rate_card(&[("disk", r#"{"0": 2}"#)]);
+    world.prices("list", "other.json", other).unwrap();
+    let usage = format!(
+        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+         a,{PLAN},vm,2027-01-10T12:00:00Z,2027-01-10T13:00:00Z,2,1 Hour\n\
+         b,{LEGACY},disk,2027-01-11T12:00:00Z,2027-01-11T13:00:00Z,3,1 Hour\n\
+         c,{LEGACY},disk,2027-01-20T12:00:00Z,2027-01-20T13:00:00Z,4,1 Hour\n\
+         d,{LEGACY},disk,2027-02-15T00:00:00Z,2027-03-04T00:00:00Z,0,1 Hour\n"
+    );
+    world.usage("usage.csv", usage).unwrap();
+    for month in ["2026-12", "2027-01", "2027-02", "2027-03"] {
+        world.close(month, 1).unwrap();
+        if month != "2026-12" {
+            proven(&world, month, "out");
+        }
+    }
+    let sold = lines(&world.folder().join("2027-01-out/2027-01"), "partner/shop");
+    assert_eq!(sold[1], row([LEGACY, "2027-01-01", "2027-01-31", "7", "15.40"]));
+}
+
+/// What only the provider's days have, or only the customer's, is missing on other edges without
+/// being a fault; what another subscription leaves out is one.
+#[test]
+fn only_subscriptions_with_other_days_may_be_missing_on_an_edge() {
+    for calendars in [[MONTH, ANNIVERSARY], [ANNIVERSARY, MONTH]] {
+        let programme = programme(calendars, date(2026, 10, 15));
+        let world = world(&programme, r#"{"0": 1}"#);
+        let usage = format!(
+            "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+             b,{LEGACY},vm,2027-01-20T12:00:00Z,2027-01-20T13:00:00Z,3,1 Hour\n"
+        );
+        world.usage("usage.csv", usage).unwrap();
+        world.close("2027-01", 1).unwrap();
+        world.close("2027-02", 1).unwrap();
+        let january = proven(&world, "2027-01", "out");
+        let february = proven(&world, "2027-02", "out");
+        let there = |folder: &PathBuf| {
+            ["cloud/partner", "partner/shop"].map(|edge| folder.join(edge).exists())
+        };
+        let by_provider = calendars[0] == MONTH;
+        assert_eq!(there(&january), [by_provider, !by_provider]);
+        assert_eq!(there(&february), [!by_provider, by_provider]);
+        let listed = Cells::read(&january.join("charged-days.csv")).unwrap();
+        assert_eq!(listed.rows.len(), 2);
+
+        // Another subscription under the name of this one is not excused.
+        let folder = world.export("2027-01", "tampered", Format::Csv).unwrap();
+        let path = folder.join("2027-01/charged-days.csv");
+        let mut cells = Cells::read(&path).unwrap();
+        for row in &mut cells.rows {
+            row[0] = PLAN.to_owned();
+        }
+        cells.write(&path).unwrap();
+        let faults = verify::verify(&folder, 1).faults;
+        let reasons: Vec<String> =
+            faults.listed().iter().map(|fault| fault.reason.clone()).collect();
+        assert!(reasons.iter().any(|reason| reason.contains("is on no edge")), "{reasons:?}");
+        let excused = |reason: &String| {
+            reason.contains("without having bought") || reason.contains("nobody sells")
+        };
+        assert!(by_provider == reasons.iter().any(excused), "{reasons:?}");
+    }
+}
+
+/// Late usage is told of with the month whose bill it belongs to.
+#[test]
+fn late_usage_is_told_of_with_its_bill() {
+    let programme = programme([ANNIVERSARY; 2], date(2026, 10, 15));
+    let world = world(&programme, r#"{"0": 1}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 2, 1))).unwrap();
+    world.close("2026-12", 1).unwrap();
+    world.close("2027-01", 1).unwrap();
+    let late = |name: &str, day: &str| -> Vec<String> {
+        let usage = format!(
+            "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+             {name},{LEGACY},vm,{day}T12:00:00Z,{day}T13:00:00Z,3,1 Hour\n"
+        );
+        let notes = world.usage(&format!("{name}.csv"), usage).unwrap().notes;
+        let closed = notes.into_iter().filter(|note| note.contains("is closed"));
+        closed.map(|note| note[..7].to_owned()).collect()
+    };
+    assert_eq!(late("a", "2026-12-20"), ["2027-01"]);
+    assert_eq!(late("b", "2026-12-10"), ["2026-12"]);
+    assert_eq!(late("c", "2027-01-20"), Vec::<String>::new());
+}
+
+/// Of a closed month, calendars and the days by which they are told are what they were; the plan of
+/// a change names them.
+#[test]
+fn calendars_of_closed_months_stay() {
+    let text = programme([ANNIVERSARY; 2], date(2026, 10, 15));
+    let world = world(&text, r#"{"0": 1}"#);
+    world.usage("usage.csv", daily(date(2026, 12, 1), date(2027, 2, 1))).unwrap();
+    world.close("2027-01", 1).unwrap();
+    for other in [
+        text.replace("\"anniversary\"", "\"calendar-month\""),
+        text.replace("2026-10-15", "2026-10-16"),
+    ] {
+        let refused = world.apply(&other).unwrap_err().to_string();
+        assert!(refused.contains("calendars and the first days"), "{refused}");
+    }
+}

@@ -456,3 +456,36 @@ fn what_was_not_billed_has_its_present_price() {
     world.adjust("2026-01", 1).unwrap();
     export_and_verify(&world, "out");
 }
+
+/// What applies after a closed month changes nothing of it, and is not refused: the next price of a
+/// meter, the next rule, the end of a rule.
+#[test]
+fn what_begins_after_a_closed_month_is_no_restatement() {
+    let id = "11111111-2222-4333-8444-000000000001";
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    let text = fixtures::two_edges(&[id]);
+    world.apply(&text).unwrap();
+    world.prices("list", "prices.json", fixtures::rate_card(&[("vm", r#"{"0": 1}"#)])).unwrap();
+    let usage = format!(
+        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+         a,{id},vm,2026-01-10T12:00:00Z,2026-01-10T13:00:00Z,2,1 Hour\n"
+    );
+    world.usage("usage.csv", usage).unwrap();
+    world.close("2026-01", 1).unwrap();
+    let price = |day: &str| {
+        let card = fixtures::rate_card(&[("vm", r#"{"0": 3}"#)]).replace("2010-01-01", day);
+        world.prices("list", &format!("{day}.json"), card)
+    };
+    price("2026-02-01").unwrap();
+    price("2026-12-01").unwrap();
+    assert!(price("2026-01-31").unwrap_err().to_string().contains("--restate"));
+    let rule = "[[price_book.rule]]\nall = true\nbuy_plus = \"10\"";
+    let next = |day: &str| {
+        let rules = format!("{rule}\nuntil = {day}\n{}", rule.replace("10", "20"));
+        text.replace(rule, &format!("{rules}\nfrom = {day}"))
+    };
+    world.apply(&next("2026-03-01")).unwrap();
+    assert!(world.differences("2026-01", 1).unwrap().edges.is_empty());
+    assert!(world.restated("2026-01").unwrap().open.is_empty());
+    assert!(world.apply(&next("2026-01-15")).is_err());
+}

@@ -307,6 +307,11 @@ impl RateBook {
         self.hash
     }
 
+    /// The hash of what the book says of the time that it bills, whatever applies before or after.
+    pub fn hash_in_force(&self) -> RateBookHash {
+        fingerprint::in_force(self)
+    }
+
     /// The hash that an earlier version of the engine would have given the same facts.
     pub fn hash_by(&self, engine_version: u32) -> RateBookHash {
         fingerprint::of(self, engine_version)

@@ -458,7 +458,8 @@ fn cut<'a>(
                 let quantity = row.used_until(interval.until) - row.used_until(interval.from);
                 // Nothing was used in this part. Where nothing was used in any, the first one
                 // stands for the record, so that every record has a line.
-                if quantity == 0 && !(is_first_of(schedule, at, row) && uses_nothing(row, period)) {
+                let stands = || interval.holds(stands_at(row, period)) && uses_nothing(row, period);
+                if quantity == 0 && !stands() {
                     continue;
                 }
                 let price = match &interval.price {
@@ -496,9 +497,9 @@ fn earning(stretch: &[Interval], resources: &[String]) -> Vec<Option<Vec<bool>>>
     stretch.iter().map(of).collect()
 }
 
-/// Whether no interval before this one has a part of a record.
-fn is_first_of(schedule: &Schedule, at: usize, row: &Stretch) -> bool {
-    !schedule.intervals[..at].iter().any(|interval| row.meets(interval.from, interval.until))
+/// Where a record stands of which nothing was used in a period.
+fn stands_at(row: &Stretch, (from, _): (i64, i64)) -> i64 {
+    row.start.max(from)
 }
 
 /// Whether a record has nothing in a period.
@@ -516,7 +517,8 @@ fn fill_up(schedule: &Schedule, period: (i64, i64), rows: &[Stretch], slices: &m
             slices.push(Slice { row: at, place: Place::OUTSIDE, quantity, start });
         };
         if uses_nothing(row, period) {
-            if row.meets(period.0, period.1) && !row.meets(from, until) {
+            let stands = stands_at(row, period);
+            if row.meets(period.0, period.1) && !(from <= stands && stands < until) {
                 outside(period.0, 0);
             }
             continue;
