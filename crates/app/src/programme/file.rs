@@ -305,15 +305,17 @@ pub(super) struct AgreementEntry {
     /// How the tax on a sum becomes minor units: `half-up` if left out.
     #[schemars(with = "Option<String>")]
     pub tax_rounding: Option<Text>,
-    /// How many months after a month has ended what becomes known of it is still billed; for ever if
-    /// left out. `3`: the usage of January is corrected until the end of April.
+    /// How many months after a month has ended what becomes known of its bills is still billed; for
+    /// ever if left out. `3`: what was billed with January is corrected until the end of April.
     #[schemars(with = "Option<i64>")]
     pub correction_months: Option<Spanned<i64>>,
     /// Days from issue to due date; 30 if left out.
     #[schemars(with = "Option<i64>")]
     pub payment_terms_days: Option<Spanned<i64>>,
-    /// From which day to which a month's invoice bills subscriptions to plans: `calendar-month`, or
-    /// `anniversary`: up to the day before the one with the number of the subscription's first day.
+    /// What an invoice bills of subscriptions to plans: `calendar-month`, or `anniversary`: what ends
+    /// in its month, up to the day before the one with the number of the subscription's first day
+    /// (before the last day of a month that is too short; the 1st is the calendar month). Bills
+    /// follow each other: after a change one is shorter or longer. Of closed months it stays.
     /// `calendar-month` if left out.
     #[schemars(with = "Option<String>")]
     pub plan_calendar: Option<Text>,

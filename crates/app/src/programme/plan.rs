@@ -154,7 +154,11 @@ fn agreements(plan: &mut Plan, wanted: &Programme, result: &mut Programme, names
 fn calendars(calendars: domain::Calendars) -> String {
     let families = domain::OfferFamily::NAMES.iter();
     let other = families.filter(|(_, family)| calendars.of(*family) != domain::Calendar::default());
-    other.map(|(name, family)| format!(", {name} by {}", calendars.of(*family))).collect()
+    other
+        .flat_map(|(name, family)| {
+            [", ".into(), (*name).into(), " by ".into(), calendars.of(*family).to_string()]
+        })
+        .collect()
 }
 
 fn price_books(plan: &mut Plan, wanted: &Programme, result: &mut Programme, names: &Names) {

@@ -71,6 +71,10 @@ pub(crate) struct Sums<'b> {
     /// What its last edge comes to, by meter, and which meters there are.
     by_meter: Vec<Cell>,
     touched: Vec<MeterIndex>,
+    /// What the sale paths of the customer so far come to: a customer with something that changes
+    /// is shown with all of it.
+    customer: Vec<(EdgeIndex, EdgeIndex, Paid, Cell)>,
+    customer_meters: Vec<(EdgeIndex, MeterIndex, Paid, Cell)>,
 }
 
 impl Output for Sums<'_> {
@@ -78,6 +82,13 @@ impl Output for Sums<'_> {
         let path = self.book.path(group.subscription);
         if !std::ptr::eq(path, self.path) {
             self.end_path()?;
+            let buyer = |path: &[EdgeIndex]| {
+                let last = (path.len() / 2).checked_sub(1).map(|at| path[at]);
+                last.map(|last| self.book.edges()[last.get()].buyer)
+            };
+            if buyer(path) != buyer(self.path) {
+                self.end_customer();
+            }
             self.path = path;
             self.on_path.clear();
             self.on_path.resize(path.len() / 2, Cell::default());
@@ -120,6 +131,8 @@ impl<'b> Sums<'b> {
             on_path: Vec::new(),
             by_meter: vec![Cell::default(); book.meters().len()],
             touched: Vec::new(),
+            customer: Vec::new(),
+            customer_meters: Vec::new(),
         }
     }
 
@@ -147,22 +160,38 @@ impl<'b> Sums<'b> {
         for (at, cell) in self.on_path.drain(..).enumerate() {
             let edge = self.path[at];
             row(&mut self.edges[edge.get()], paid(at), Cell::default).add(&cell)?;
-            if cell.changes() {
-                self.customers.push((edge, last, paid(at), cell));
-            }
+            self.customer.push((edge, last, paid(at), cell));
         }
         for meter in self.touched.drain(..) {
             let cell = std::mem::take(&mut self.by_meter[meter.get()]);
-            if cell.changes() {
-                self.last.push((last, meter, paid(billed - 1), cell));
-            }
+            self.customer_meters.push((last, meter, paid(billed - 1), cell));
         }
         Ok(())
+    }
+
+    /// The sale paths of a customer are complete: keeps the edges and meters of which something
+    /// changes, whole.
+    fn end_customer(&mut self) {
+        self.customer.sort_by_key(|(edge, last, ..)| (*edge, *last));
+        for of_edge in self.customer.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            if of_edge.iter().any(|(.., cell)| cell.changes()) {
+                self.customers.extend_from_slice(of_edge);
+            }
+        }
+        self.customer_meters.sort_by_key(|(edge, meter, ..)| (*edge, *meter));
+        for of_meter in self.customer_meters.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            if of_meter.iter().any(|(.., cell)| cell.changes()) {
+                self.last.extend_from_slice(of_meter);
+            }
+        }
+        self.customer.clear();
+        self.customer_meters.clear();
     }
 
     /// Completes a partition.
     pub fn finish(&mut self) -> Result<()> {
         self.end_path()?;
+        self.end_customer();
         self.path = &[];
         Ok(())
     }

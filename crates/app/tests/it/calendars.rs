@@ -591,3 +591,36 @@ fn calendars_of_closed_months_stay() {
         assert!(refused.contains("calendars and the first days"), "{refused}");
     }
 }
+
+/// A customer of which one subscription would cost something else is shown with all that it pays, as
+/// its edge is.
+#[test]
+fn a_customer_with_a_change_is_rehearsed_whole() {
+    let text = programme([ANNIVERSARY, MONTH], date(2026, 10, 28));
+    let world = world(&text, r#"{"0": 1}"#);
+    let disk = fixtures::rate_card(&[("disk", r#"{"0": 2}"#)]);
+    world.prices("list", "disk.json", disk).unwrap();
+    world.usage("usage.csv", daily(date(2026, 12, 28), date(2027, 2, 1))).unwrap();
+    let header = "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n";
+    let disks =
+        format!("{header}d,{LEGACY},disk,2027-01-05T00:00:00Z,2027-01-05T01:00:00Z,9,1 Hour\n");
+    world.usage("disks.csv", disks).unwrap();
+    let rule = "[[price_book.rule]]\nall = true\nbuy_plus = \"10\"";
+    let dearer = format!("{rule}\n[[price_book.rule]]\nmeter = \"disk\"\nbuy_plus = \"50\"");
+    let draft = app::rehearse::Draft {
+        programme: Some(("draft.toml".to_owned(), text.replace(rule, &dearer))),
+        prices: None,
+        as_of: None,
+    };
+    let (month, draft) = ("2027-01".parse().unwrap(), &draft);
+    let rehearsed =
+        world.run(|ctx| async move { app::rehearse::rehearse(ctx, month, draft, 1).await });
+    let rehearsed = rehearsed.unwrap();
+    let [customer] = rehearsed.customers.as_slice() else { panic!("one customer") };
+    let edge = rehearsed.edges.iter().find(|edge| edge.seller == "partner").unwrap();
+    assert_eq!((customer.now.net, customer.now.margin), (edge.now.net, edge.now.margin));
+    assert_eq!((customer.draft.net, customer.draft.margin), (edge.draft.net, edge.draft.margin));
+    // 62 + 62 + 9 x 2 = 142 at a tenth more; the disks at a half more are 27.00 instead of 19.80.
+    assert_eq!(customer.now.net.to_string(), "156.20 USD");
+    assert_eq!(customer.draft.net.to_string(), "163.40 USD");
+}
