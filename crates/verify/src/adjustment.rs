@@ -201,7 +201,7 @@ impl Billed {
                 groups.insert(group.total.tier, billed);
             }
             for (tier, gone) in before.groups.iter().filter(|(t, _)| !groups.contains_key(t)) {
-                expected.extend(gone_line(edge, &key, *tier, gone));
+                expected.extend(gone_lines(edge, &key, *tier, gone));
             }
             // Usage that has moved without anything else to be paid has a line of nothing.
             if expected.len() == lines_before {
@@ -298,26 +298,33 @@ fn nothing<'a>(before: &BilledRun, group: &Group<'a>, now: &BilledGroup) -> Expe
     }
 }
 
-/// The line of a group that nothing is left of.
-fn gone_line<'a>(
+/// The line of a group that nothing is left of. Where another tier states the same price, nobody can
+/// see from rows whether the group is gone or has come to nothing, which is told in another line.
+fn gone_lines<'a>(
     edge: &'a Edge<'a>,
     (subscription, meter): &Scope,
     tier: usize,
     gone: &BilledGroup,
-) -> Option<Expected<'a>> {
-    let (id, of) = edge.subscriptions.by_id.get_key_value(subscription)?;
-    Some(Expected {
+) -> Vec<Expected<'a>> {
+    let Some((id, of)) = edge.subscriptions.by_id.get_key_value(subscription) else {
+        return Vec::new();
+    };
+    let Some(meter) = edge.prices.of(&of.list, meter) else { return Vec::new() };
+    let hidden = meter.prices.iter().any(|price| price.tier != tier && price.stated == gone.stated);
+    let kinds: &[&'static str] = if hidden { &["reversal", "adjustment"] } else { &["reversal"] };
+    let line = |charge_type: &&'static str| Expected {
         subscription: id,
-        meter: edge.prices.of(&of.list, meter)?,
+        meter,
         tier,
-        charge_type: "reversal",
+        charge_type,
         quantity: -&gone.quantity,
         money: -&gone.money,
         stated: gone.stated.clone(),
         adjustment: gone.adjustment.clone(),
         changes: true,
-        certain: gone.certain,
-    })
+        certain: gone.certain && !hidden,
+    };
+    kinds.iter().map(line).collect()
 }
 
 /// Rows of a subscription lie together, its meters in order.

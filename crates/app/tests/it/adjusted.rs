@@ -405,3 +405,37 @@ fn an_edge_is_corrected_as_long_as_its_agreement_says() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches("\"buyer\": \"dhow\"").count(), 2 + 2, "twice billed, twice not");
 }
+
+/// Two tiers that cost the same, of which late usage empties the upper one while a later price fills
+/// the lower one: whether the upper one is gone or comes to nothing, the documents prove themselves.
+#[test]
+fn tiers_that_cost_the_same_are_adjusted() {
+    let id = "11111111-2222-4333-8444-000000000001";
+    let world = World::at("2026-02-02T09:00:00Z").unwrap();
+    world.apply(&fixtures::two_edges(&[id])).unwrap();
+    let card = fixtures::rate_card(&[("vm", r#"{"0": 0.1, "20": 0.1, "90": 0.3}"#)]);
+    world.prices("list", "prices.json", card).unwrap();
+    let card = fixtures::rate_card(&[("vm", r#"{"0": 0.2}"#)]).replace("2010-01-01", "2026-01-15");
+    world.prices("list", "later.json", card).unwrap();
+    let arrive = |name: &str, records: &[(&str, &str)]| {
+        let mut text =
+            "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n".to_owned();
+        for (day, quantity) in records {
+            let day = format!("2026-01-{day}");
+            let (start, end) = (format!("{day}T00:00:00Z"), format!("{day}T01:00:00Z"));
+            text += &[&day, id, "vm", &start, &end, quantity, "1 Hour\n"].join(",");
+        }
+        world.usage(name, text).unwrap();
+    };
+    arrive("usage.csv", &[("02", "25")]);
+    world.close("2026-01", 1).unwrap();
+    arrive("late.csv", &[("04", "-16"), ("20", "90")]);
+    let adjusted = world.differences("2026-01", 1).unwrap();
+    let nets: Vec<String> = adjusted.edges.iter().map(|edge| edge.net.to_string()).collect();
+    // 25 at 0.10 were billed; 9 at 0.10 and 90 at 0.20 are 18.90.
+    assert_eq!(nets, ["16.40 USD", "18.04 USD"]);
+    world.adjust("2026-01", 1).unwrap();
+    let folder = world.export("2026-01", "out", Format::Csv).unwrap();
+    let report = verify::verify(&folder, 1);
+    assert!(report.passes(), "{:#?}", report.faults.listed());
+}
