@@ -64,7 +64,7 @@ pub(crate) const NAMES: [(Field, &[&str]); 37] = [
     (Availability, &["AvailabilityId"]),
     (Meter, &["MeterId", "ResourceGuid"]),
     (MeterName, &["MeterName", "ResourceName"]),
-    (ProductName, &["ProductName", "ServiceName"]),
+    (ProductName, &["ProductName", "ServiceName", "OfferName"]),
     (Region, &["MeterRegion", "Region", "MeteredRegion"]),
     (Unit, &["Unit", "UnitOfMeasure", "UnitType"]),
     (Description, &["MeterDescription"]),
@@ -91,7 +91,7 @@ pub(crate) const NAMES: [(Field, &[&str]); 37] = [
     (PriceAdjustment, &["PriceAdjustmentDescription"]),
     (Invoice, &["InvoiceNumber"]),
     (Reference, &["ReferenceID", "DetailLineItemId"]),
-    (TaxTotal, &["TaxTotal", "TaxAmount"]),
+    (TaxTotal, &["TaxTotal", "TaxAmount", "Tax"]),
     (Total, &["Total", "TotalForCustomer", "PostTaxTotal"]),
 ];
 

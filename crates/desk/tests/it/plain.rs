@@ -157,3 +157,27 @@ fn totals_and_thousands_are_read_right() {
     assert!(refused.reason.contains("thousands"), "{refused}");
     assert_eq!(Cause::NAMES.len(), 9);
 }
+
+/// The legacy file of licences: seats at a price, each charge a thing of its own.
+#[test]
+fn legacy_licences_are_compared() {
+    let header = "PartnerId,CustomerId,CustomerName,SubscriptionId,OfferId,DurableOfferId,OfferName,\
+        ChargeStartDate,ChargeEndDate,ChargeType,UnitPrice,Quantity,Amount,TotalOtherDiscount,\
+        Subtotal,Tax,TotalForCustomer,Currency";
+    let file = |rows: &[&str]| -> String {
+        let rows = rows.iter().map(|row| {
+            format!("p,c,Test,s,o,d,Office 365 E3,2/1/2019 0:00,2/28/2019 23:59,{row},EUR\n")
+        });
+        std::iter::once(format!("{header}\n")).chain(rows).collect()
+    };
+    let cycle = "Cycle fee,6.82,2,13.64,2.32,11.32,2.83,14.15";
+    let sent = file(&[cycle, "Cycle instance prorate,-1.72,1,-1.72,0,-1.72,-0.43,-2.15"]);
+    assert!(compare(&sent, &sent).agrees());
+    let other = file(&[cycle, "Cycle instance prorate,-1.71,1,-1.71,0,-1.71,-0.43,-2.14"]);
+    let compared = compare(&sent, &other);
+    assert_eq!(parts(&compared), ["rounding 0.01"]);
+    let seats = file(&["Cycle fee,6.82,3,20.46,2.32,18.14,2.83,20.97"]);
+    let compared = compare(&file(&[cycle]), &seats);
+    assert_eq!(parts(&compared), ["unexplained 6.82"]);
+    assert!(!compared.agrees());
+}
