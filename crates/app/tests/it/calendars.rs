@@ -463,6 +463,9 @@ fn a_changed_charge_day_is_found() {
         ("daily-rated-usage", "UsageDate", "2026-12-27T00:00:00Z"),
         ("legacy-usage", "ChargeStartDate", "2027-01-01T00:00:00Z"),
         ("prices", "EffectiveFrom", "2026-12-27T00:00:00Z"),
+        ("../../charged-days", "ChargeEndDate", "2027-01-26"),
+        ("../../charged-days", "Buyer", "cloud"),
+        ("../../charged-days", "SubscriptionId", ""),
     ]
     .into_iter()
     .enumerate()
@@ -475,6 +478,10 @@ fn a_changed_charge_day_is_found() {
         let is_legacy =
             |row: &&mut Vec<String>| id.is_none_or(|id| row[id] == LEGACY) && !row[at].is_empty();
         cells.rows.iter_mut().filter(is_legacy).last().unwrap()[at] = day.to_owned();
+        if day.is_empty() {
+            // Nothing is said of its days at all.
+            cells.rows.clear();
+        }
         cells.write(&path).unwrap();
         let faults = verify::verify(&folder, 1).faults;
         let listed = faults.listed();
