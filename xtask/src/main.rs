@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+mod postgres;
 mod requirements;
 mod tidy;
 
@@ -59,8 +60,25 @@ fn test(root: &Path) -> Result<(), String> {
         );
     }
     let shared = shared.display().to_string();
-    cargo(root, &["test", "--workspace"], &[("SKYHANDEL_SHARED", &shared)])
+    let shared = ("SKYHANDEL_SHARED", shared.as_str());
+    cargo(root, &["test", "--workspace"], &[shared, (SERVER, "")])?;
+    let Some(server) = postgres::Server::start()? else {
+        if std::env::var_os("CI").is_some() {
+            return Err("PostgreSQL is missing; CI runs its tests on it as well".to_owned());
+        }
+        eprintln!("SKIPPED: PostgreSQL is not installed; what runs on both databases ran on one");
+        return Ok(());
+    };
+    eprintln!("NOTE: the same once more on PostgreSQL");
+    let both = BOTH.iter().flat_map(|name| ["--package", name]);
+    let arguments: Vec<&str> = ["test"].into_iter().chain(both).collect();
+    cargo(root, &arguments, &[shared, (SERVER, &server.url()), ("PATH", &server.path())])
 }
+
+/// The crates whose suites run on both databases.
+const BOTH: [&str; 2] = ["store", "app"];
+/// How tests are told of the server to make their databases on.
+const SERVER: &str = "SKYHANDEL_TEST_POSTGRES";
 
 fn lint(root: &Path) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"], &[])?;

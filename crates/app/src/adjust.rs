@@ -19,7 +19,7 @@ mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{BillingPeriods, LineOf};
+use domain::{Action, BillingPeriods, LineOf, Resource};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, OrganisationId, Quantity, Result};
 use lake::usage::Columns;
@@ -107,7 +107,7 @@ pub struct Difference {
 /// # Errors
 /// Where the month is not closed, or what it froze has been changed.
 pub async fn differences(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Differences> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Period).await?;
     let last = last_revision(&mut tx, month).await?;
     let work = Work::load(&ctx, &mut tx, &last, i64::MAX).await?;
     drop(tx);

@@ -12,7 +12,7 @@ pub(crate) use reconciliation::{adjustment, billing, statement};
 use std::path::PathBuf;
 
 use documents::Format;
-use domain::BillingPeriods;
+use domain::{Action, BillingPeriods, Resource};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
@@ -59,7 +59,7 @@ pub async fn close(
     issue_on: Option<Date>,
     workers: usize,
 ) -> Result<Closed> {
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
     if let Some(close) = tx.period_close(month).await? {
         refuse_other_date(&close, issue_on)?;
         if close.finished {
@@ -80,7 +80,7 @@ pub async fn close(
         tx.commit().await?;
         crash::point();
         close.issued = true;
-        tx = ctx.write().await?;
+        tx = ctx.write(Action::Bill, Resource::Period).await?;
     }
     let invoices = invoices_of(&mut tx, month).await?;
     check_frozen(&book, &totals, &invoices)?;
@@ -91,7 +91,7 @@ pub async fn close(
     crash::point();
     tx.commit().await?;
     close.finished = true;
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
     report(&ctx, &mut tx, close, false).await
 }
 

@@ -12,6 +12,7 @@ mod legacy;
 pub(crate) mod price_lists;
 mod received;
 
+use domain::{Action, Resource};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -90,7 +91,7 @@ impl Frozen {
     /// # Errors
     /// Where it is not closed, or what it froze has been changed.
     pub async fn load(ctx: &Ctx<'_>, month: Month) -> Result<Self> {
-        let mut tx = ctx.read().await?;
+        let mut tx = ctx.read(Action::Read, Resource::Document).await?;
         let close = tx.period_close(month).await?.filter(|close| close.finished);
         let close = close.ok_or_else(|| {
             Error::conflict(format!(

@@ -1,6 +1,6 @@
 //! Looking at frozen invoices.
 
-use domain::Programme;
+use domain::{Action, Programme, Resource};
 use jiff::civil::Date;
 use kernel::{Error, Month, Result};
 use store::{InvoiceRow, ReceivedRow};
@@ -33,7 +33,7 @@ pub struct Invoice {
 
 /// The invoices that fit, by month, revision, seller and buyer.
 pub async fn list(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<Invoice>> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Invoice).await?;
     let programme = facts::programme(&mut tx, i64::MAX).await?;
     let invoices = tx.invoices().await?;
     Ok(matching(&programme, invoices, filter))
@@ -54,7 +54,7 @@ pub struct ReceivedInvoice {
 
 /// The received invoices that fit, by month, seller, buyer and number.
 pub async fn received(ctx: Ctx<'_>, filter: &InvoiceFilter) -> Result<Vec<ReceivedInvoice>> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Invoice).await?;
     let programme = facts::programme(&mut tx, i64::MAX).await?;
     let fits = |wish: &Option<String>, value: &str| wish.as_deref().is_none_or(|w| w == value);
     let invoices = tx.received().await?.into_iter().map(|row| {

@@ -5,6 +5,7 @@
 
 pub mod adjust;
 pub mod bench;
+mod chance;
 pub mod close;
 pub mod crash;
 pub mod explain;
@@ -28,6 +29,7 @@ pub mod shadow;
 mod sheets;
 mod taxes;
 
-pub use installation::{Ctx, Installation};
+pub use installation::{Ctx, Installation, Moved, move_database};
 pub use partitions::workers;
 pub use progress::{NoProgress, Progress};
+pub use store::DatabaseUrl;

@@ -1,5 +1,6 @@
 //! Rating an open month: what everybody would be billed now. Nothing is frozen.
 
+use domain::{Action, Resource};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,7 +85,7 @@ pub async fn rate(
     workers: usize,
     lines: Option<&Path>,
 ) -> Result<Rated> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::OpenPeriod).await?;
     let known = Known::load(&ctx, &mut tx, month, i64::MAX).await?;
     let book = known.book(month)?;
     let usage = PeriodUsage::load(&ctx, &mut tx, book.usage_period(), i64::MAX).await?;

@@ -5,6 +5,7 @@
 
 mod sums;
 
+use domain::{Action, Resource};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -99,7 +100,7 @@ pub async fn rehearse(
     draft: &Draft,
     workers: usize,
 ) -> Result<Rehearsed> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Rehearsal).await?;
     let known = Known::load(&ctx, &mut tx, month, i64::MAX).await?;
     let mut drafted = price_facts(&ctx, &mut tx, month, i64::MAX).await?;
     if let Some((name, text)) = &draft.programme {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::Programme;
+use domain::{Action, Programme, Resource};
 use kernel::{Error, Key, Month, OrganisationId, Result};
 use rating::{EdgeIndex, MeterIndex};
 use store::{AcceptanceRow, CloseRow, Tx};
@@ -66,7 +66,7 @@ pub struct Wish {
 /// # Errors
 /// Where the month is not closed.
 pub async fn show(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Restated> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Period).await?;
     let last = last_revision(&mut tx, month).await?;
     let since = tx.restated(month, i64::MAX).await?;
     let rows = tx.acceptances(month, i64::MAX).await?;
@@ -103,7 +103,7 @@ pub async fn accept(
     wish: &Wish,
     workers: usize,
 ) -> Result<Vec<EdgeDifference>> {
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Update, Resource::Period).await?;
     let last = last_revision(&mut tx, month).await?;
     if tx.restated(month, i64::MAX).await?.is_empty() {
         return Err(Error::conflict(format!("no price of {month} has been restated")));

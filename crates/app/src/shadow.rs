@@ -4,6 +4,7 @@
 //! The version of the engine is a fact of every close. Another version must show that it gives the
 //! same amounts before it bills anything of a month that an earlier one has closed.
 
+use domain::{Action, Resource};
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{Error, Money, Month, Quantity, Result};
@@ -79,7 +80,7 @@ pub struct ShadowGroup {
 /// # Errors
 /// Where the month is not closed, or what it froze has been changed.
 pub async fn shadow(ctx: Ctx<'_>, month: Month, workers: usize) -> Result<Shadow> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Period).await?;
     let last = last_revision(&mut tx, month).await?;
     let known = Known::load(&ctx, &mut tx, month, last.known_at).await?;
     let book = known.book(month)?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use app::DatabaseUrl;
 use app::explain::LineName;
 use app::imports::UsageFormat;
 use app::seats::SeatRounding;
@@ -32,6 +33,11 @@ pub struct Global {
     /// The data folder: an embedded database and the files beside it.
     #[arg(long, global = true, env = "SKYHANDEL_DATA", default_value = "skyhandel-data")]
     pub data: PathBuf,
+    /// The database, if it is not the embedded one of the data folder: sqlite:FILE or
+    /// `postgres://USER:PASSWORD@HOST/NAME`.
+    #[arg(long, global = true, env = "SKYHANDEL_DATABASE", value_name = "URL")]
+    #[arg(hide_env_values = true)]
+    pub database: Option<DatabaseUrl>,
     /// Print one JSON value instead of text.
     #[arg(long, global = true)]
     pub json: bool,

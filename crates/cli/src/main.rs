@@ -64,11 +64,11 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         }
         Command::Reconcile(args) => return commands::reconcile::run(args, output),
         Command::Prorate(args) => return commands::prorate::run(args, output),
-        Command::Init => Installation::init(data).await?,
-        _ => Installation::open(data).await?,
+        Command::Init => Installation::init(data, cli.global.database.as_ref()).await?,
+        _ => Installation::open(data, cli.global.database.as_ref()).await?,
     };
     let now = cli.global.now.unwrap_or_else(clock::now);
-    let ctx = Ctx { installation: &installation, now, progress: &bar };
+    let ctx = Ctx::console(&installation, now, &bar);
     match &cli.command {
         Command::Init => {
             let json = serde_json::json!({ "data": data.display().to_string() });

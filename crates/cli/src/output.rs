@@ -76,6 +76,9 @@ fn code(error: &Error) -> (u8, &'static str) {
         Error::Invalid { .. } => (3, "invalid"),
         Error::NotFound { .. } => (4, "not_found"),
         Error::Conflict(_) => (4, "conflict"),
+        Error::Unauthenticated(_) => (4, "unauthenticated"),
+        Error::Denied(_) => (4, "denied"),
+        Error::Busy(_) => (4, "busy"),
         Error::File { .. } => (5, "file"),
         Error::Internal(_) => (70, "internal"),
     }

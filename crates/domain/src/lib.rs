@@ -27,7 +27,10 @@ pub use earned_credit::{AccessScope, CreditException, CreditFacts, EarnedCredit,
 pub use exchange::{AppliedRate, ExchangeRates, RATE_AGE_DAYS_MAX};
 pub use ledger::{LedgerEntry, LineOf, due_on, invoice_id, issued, received};
 pub use organisation::{NumberSeries, Organisation, Relationship, Role};
-pub use policy::{Because, Scope};
+pub use policy::{
+    Action, Actor, Because, Duty, Permission, Reach, Resource, Scope, decide, permissions,
+    permissions_page,
+};
 pub use price_book::{Derivation, PriceBook, PriceRule, Selector, TIERS_MAX, Tier, Tiers};
 pub use price_sheet::{ListPrice, ListedMeter, Meter, PriceSheet};
 pub use programme::{FactRef, Finding, Programme};

@@ -123,6 +123,15 @@ pub enum Error {
     /// The state of things forbids it; the message says what to do first.
     #[error("{0}")]
     Conflict(String),
+    /// Nobody has proved who is calling; the message says how.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The caller's roles do not allow it.
+    #[error("{0}")]
+    Denied(String),
+    /// Somebody else was at it; the same again may succeed.
+    #[error("{0}; try again")]
+    Busy(String),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

@@ -45,6 +45,11 @@ macro_rules! guid_ids {
                 Self(uuid)
             }
 
+            /// From 16 random bytes.
+            pub const fn from_random(bytes: [u8; 16]) -> Self {
+                Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+            }
+
             /// The plain GUID.
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -77,14 +82,20 @@ macro_rules! guid_ids {
 const NAMESPACE: Uuid = Uuid::from_u128(0x736b_7968_616e_6465_6c00_0000_0000_0001);
 
 guid_ids! {
+    /// A program that calls the service with a secret.
+    ApplicationId,
     /// An Azure subscription that a plan holds.
     EntitlementId,
     /// One run of an import.
     ImportId,
+    /// An installation: a database with its data folder.
+    InstallationId,
     /// A frozen invoice.
     InvoiceId,
     /// A line of an invoice.
     InvoiceLineId,
+    /// A piece of work in the background.
+    JobId,
     /// A legal party; its tenant id.
     OrganisationId,
     /// A customer's commerce subscription.

@@ -35,8 +35,8 @@ pub use currency::{Country, Currency};
 pub use decimal::{DecimalError, trimmed};
 pub use error::{Error, FAULTS_SHOWN_MAX, Fault, Faults, Result};
 pub use id::{
-    EntitlementId, IdError, ImportId, InvoiceId, InvoiceLineId, Key, MeterId, OrganisationId,
-    SubscriptionId,
+    ApplicationId, EntitlementId, IdError, ImportId, InstallationId, InvoiceId, InvoiceLineId,
+    JobId, Key, MeterId, OrganisationId, SubscriptionId,
 };
 pub use money::Money;
 pub use percent::{PERCENT_SCALE, Percent};

@@ -128,6 +128,7 @@ const IMPORTS_OF: &str = "SELECT import_id, kind, subject, file_name, sha256, kn
 impl Tx {
     /// Records an import and its control totals.
     pub async fn add_import(&mut self, import: &ImportRow, totals: &[ControlTotal]) -> Result<()> {
+        self.everything()?;
         let values = vec![
             text(import.id),
             text(&import.kind),
@@ -166,6 +167,7 @@ impl Tx {
         subject: &str,
         sha256: &str,
     ) -> Result<Vec<ImportRow>> {
+        self.everything()?;
         let values = vec![text(sha256), text(kind), text(subject)];
         let rows = self.fetch(IMPORTS_OF, values).await?;
         rows.iter().map(import_row).collect()
@@ -173,12 +175,14 @@ impl Tx {
 
     /// Every import, oldest first.
     pub async fn imports(&mut self) -> Result<Vec<ImportRow>> {
+        self.everything()?;
         let rows = self.fetch(IMPORTS, vec![]).await?;
         rows.iter().map(import_row).collect()
     }
 
     /// The control totals of an import.
     pub async fn control_totals(&mut self, import: ImportId) -> Result<Vec<ControlTotal>> {
+        self.everything()?;
         let sql = "SELECT unit, rows_taken, quantity FROM control_total WHERE import_id = $1 \
                    ORDER BY unit";
         let rows = self.fetch(sql, vec![text(import)]).await?;
@@ -194,6 +198,7 @@ impl Tx {
 
     /// Records a version of a price sheet.
     pub async fn add_price_sheet(&mut self, sheet: &PriceSheetRow) -> Result<()> {
+        self.everything()?;
         let values = vec![
             text(&sheet.key),
             int(sheet.known_at),
@@ -211,6 +216,7 @@ impl Tx {
 
     /// The versions of all price sheets that were the newest at an instant.
     pub async fn price_sheets(&mut self, known_at: i64) -> Result<Vec<PriceSheetRow>> {
+        self.everything()?;
         let sql = "SELECT price_sheet, known_at, import_id, currency, path, sha256, meters, prices \
                    FROM price_sheet s WHERE known_at = (SELECT MAX(known_at) FROM price_sheet k \
                    WHERE k.price_sheet = s.price_sheet AND k.known_at <= $1) ORDER BY price_sheet";
@@ -239,6 +245,7 @@ impl Tx {
         known_at: i64,
         added: &UsageAdded,
     ) -> Result<()> {
+        self.everything()?;
         let segments = added.segments.iter().map(|segment| {
             let groups = segment.row_groups.iter();
             let groups: Vec<String> =
@@ -287,6 +294,7 @@ impl Tx {
         until: i64,
         known_at: i64,
     ) -> Result<Vec<SegmentRow>> {
+        self.everything()?;
         let sql = "SELECT path, month, rows_taken, start_min, end_max, quantity_scale, \
                    corrections, row_groups FROM usage_segment \
                    WHERE start_min < $1 AND end_max >= $2 AND known_at <= $3 \
@@ -297,12 +305,14 @@ impl Tx {
 
     /// The paths of every segment, so that files without a row can be told apart.
     pub async fn segment_paths(&mut self) -> Result<Vec<String>> {
+        self.everything()?;
         let rows = self.fetch("SELECT path FROM usage_segment", vec![]).await?;
         rows.iter().map(|row| row.text(0)).collect()
     }
 
     /// The paths of every version of every price sheet.
     pub async fn price_sheet_paths(&mut self) -> Result<Vec<String>> {
+        self.everything()?;
         let rows = self.fetch("SELECT path FROM price_sheet", vec![]).await?;
         rows.iter().map(|row| row.text(0)).collect()
     }
@@ -314,6 +324,7 @@ impl Tx {
         last: Month,
         known_at: i64,
     ) -> Result<Vec<MeterId>> {
+        self.everything()?;
         let sql = "SELECT DISTINCT meter_id FROM usage_meter WHERE month >= $1 AND month <= $2 \
                    AND known_at <= $3 ORDER BY meter_id";
         let rows = self.fetch(sql, vec![text(first), text(last), int(known_at)]).await?;
@@ -322,6 +333,7 @@ impl Tx {
 
     /// The runs of event ids.
     pub async fn event_runs(&mut self) -> Result<Vec<(String, u64)>> {
+        self.everything()?;
         let sql = "SELECT path, entries FROM event_run ORDER BY entries DESC, path";
         let rows = self.fetch(sql, vec![]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.int(1)? as u64))).collect()
@@ -329,6 +341,7 @@ impl Tx {
 
     /// Corrections that wait for what they correct.
     pub async fn waiting_corrections(&mut self) -> Result<Vec<WaitingCorrection>> {
+        self.everything()?;
         let sql = "SELECT root_key, event_key, identity, event_id FROM waiting_correction \
                    ORDER BY root_key, event_key";
         let rows = self.fetch(sql, vec![]).await?;

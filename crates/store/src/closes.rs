@@ -127,6 +127,7 @@ pub struct DocumentRow {
 
 const INVOICES: &str = "SELECT invoice_id, month, revision, number, seller_id, buyer_id, \
      currency, issue_on, due_on, net_minor, invoice_lines, rated_lines, tax_minor FROM invoice \
+     WHERE CAST($1 AS TEXT) IS NULL OR seller_id = $1 OR buyer_id = $1 \
      ORDER BY month, revision, seller_id, buyer_id";
 
 impl Tx {
@@ -171,6 +172,7 @@ impl Tx {
 
     /// Begins a close or an adjustment: from here on its facts are fixed.
     pub async fn begin_close(&mut self, close: &CloseRow) -> Result<()> {
+        self.everything()?;
         let values = vec![
             text(close.month),
             int(close.revision),
@@ -189,6 +191,7 @@ impl Tx {
     /// Draws the next number of a series: the first is 1, and none is left out, because what is
     /// not committed was not drawn.
     pub async fn draw_number(&mut self, seller: OrganisationId, prefix: &str) -> Result<i64> {
+        self.everything()?;
         let sql = "INSERT INTO number_series (seller_id, prefix, next_number) VALUES ($1, $2, 2) \
                    ON CONFLICT (seller_id, prefix) \
                    DO UPDATE SET next_number = number_series.next_number + 1 \
@@ -206,6 +209,7 @@ impl Tx {
         invoices: &[(NewInvoice, String)],
         postings: &[LedgerRow],
     ) -> Result<()> {
+        self.everything()?;
         let rows = invoices.iter().map(|(invoice, number)| {
             vec![
                 text(invoice.id),
@@ -258,6 +262,7 @@ impl Tx {
         close: &CloseRow,
         documents: &[DocumentRow],
     ) -> Result<()> {
+        self.everything()?;
         self.add_documents(close.month, documents).await?;
         let sql = "UPDATE period_revision SET finished = 1 WHERE month = $1 AND revision = $2";
         let values = vec![text(close.month), int(close.revision)];
@@ -266,6 +271,7 @@ impl Tx {
 
     /// Catalogues documents of a month.
     pub async fn add_documents(&mut self, month: Month, documents: &[DocumentRow]) -> Result<()> {
+        self.everything()?;
         let rows = documents.iter().map(|document| {
             vec![
                 text(&document.path),
@@ -283,20 +289,23 @@ impl Tx {
         self.insert(into, "", rows).await
     }
 
-    /// Every invoice, by month, revision, seller and buyer.
+    /// Every invoice that may be seen, by month, revision, seller and buyer.
     pub async fn invoices(&mut self) -> Result<Vec<InvoiceRow>> {
-        let rows = self.fetch(INVOICES, vec![]).await?;
+        let party = self.party();
+        let rows = self.fetch(INVOICES, vec![party]).await?;
         rows.iter().map(invoice_row).collect()
     }
 
-    /// The postings of a month's invoices, by entry and account.
+    /// The postings of a month's invoices in the books that may be seen, by entry and account.
     pub async fn postings(&mut self, month: Month) -> Result<Vec<LedgerRow>> {
         let sql = "SELECT e.entry_id, e.book_id, e.invoice_id, e.posted_on, e.reason, p.account, \
                    p.currency, p.amount_minor FROM ledger_entry e \
                    JOIN ledger_posting p ON p.entry_id = e.entry_id \
                    JOIN invoice i ON i.invoice_id = e.invoice_id \
-                   WHERE i.month = $1 ORDER BY e.entry_id, p.account";
-        let rows = self.fetch(sql, vec![text(month)]).await?;
+                   WHERE i.month = $1 AND (CAST($2 AS TEXT) IS NULL OR e.book_id = $2) \
+                   ORDER BY e.entry_id, p.account";
+        let party = self.party();
+        let rows = self.fetch(sql, vec![text(month), party]).await?;
         rows.iter()
             .map(|row| {
                 let currency: Currency = row.parsed(6, "currency")?;
@@ -315,6 +324,7 @@ impl Tx {
 
     /// The documents of a month, by path.
     pub async fn documents(&mut self, month: Month) -> Result<Vec<DocumentRow>> {
+        self.everything()?;
         let sql = "SELECT path, revision, invoice_id, kind, sha256, bytes, lines FROM document \
                    WHERE month = $1 ORDER BY path";
         let rows = self.fetch(sql, vec![text(month)]).await?;

@@ -1,46 +1,142 @@
 //! The database: the one file that imports the driver.
 //!
-//! One SQL text runs on every database; which one is decided by the URL. Columns are text or
-//! 64-bit integers, placeholders are `$1`, transactions are serializable. There is no transaction
-//! without a [`Scope`].
+//! One SQL text runs on SQLite and on PostgreSQL; which one is decided by the URL. Columns are
+//! text, 64-bit integers or bytes, placeholders are `$1`, transactions are serializable. There is
+//! no transaction without a [`Scope`].
+//!
+//! Writers take turns, on either database: whoever has the [`Turn`] reads what it changes as if it
+//! were alone, and never has to start again because of another.
 
+use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use domain::Scope;
+use domain::{Because, Scope};
+use futures_util::{Stream, StreamExt as _};
 use kernel::{Error, Result};
-use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow, AnyTypeInfoKind};
+use sqlx::{
+    Any, AnyPool, AssertSqlSafe, Column as _, Executor as _, Row as _, Transaction, ValueRef as _,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::migrations;
 
 /// Placeholders that one statement may have. SQLite would take 32,766, but it looks `$n` up by
 /// name, one after the other, so that long statements cost the square of their length.
 const PLACEHOLDERS_MAX: usize = 600;
+/// Connections that a process has at most.
+const CONNECTIONS_MAX: u32 = 12;
+/// How long somebody waits for a connection or for another's turn.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The migrations, in order. They only add.
-const MIGRATIONS: [(&str, &str); 9] = [
-    ("0001_facts", include_str!("../migrations/0001_facts.sql")),
-    ("0002_catalogue", include_str!("../migrations/0002_catalogue.sql")),
-    ("0003_close", include_str!("../migrations/0003_close.sql")),
-    ("0004_revisions", include_str!("../migrations/0004_revisions.sql")),
-    ("0005_restatements", include_str!("../migrations/0005_restatements.sql")),
-    ("0006_tax", include_str!("../migrations/0006_tax.sql")),
-    ("0007_received", include_str!("../migrations/0007_received.sql")),
-    ("0008_credit", include_str!("../migrations/0008_credit.sql")),
-    ("0009_calendars", include_str!("../migrations/0009_calendars.sql")),
-];
+/// Where a database is: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`. Shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    engine: Engine,
+    url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl DatabaseUrl {
+    /// The embedded database of a data folder.
+    pub fn embedded(folder: &Path) -> Self {
+        let url = format!("sqlite:{}", folder.join("skyhandel.db").display());
+        Self { engine: Engine::Sqlite, url }
+    }
+
+    /// The file of an embedded database; only one process can work with it.
+    pub fn file(&self) -> Option<&Path> {
+        let path = self.url.strip_prefix("sqlite:")?;
+        Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
+    }
+
+    fn to_open(&self) -> String {
+        match self.file() {
+            Some(file) => format!("sqlite://{}?mode=rwc", file.display()),
+            None => self.url.clone(),
+        }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        let engine = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Engine::Sqlite,
+            Some("postgres" | "postgresql") => Engine::Postgres,
+            _ => {
+                return Err("is not the URL of a database; use sqlite:FILE or \
+                            postgres://USER:PASSWORD@HOST/NAME"
+                    .to_owned());
+            }
+        };
+        Ok(Self { engine, url: url.to_owned() })
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            return f.write_str(&self.url);
+        };
+        // What follows the question mark may hold a password as well.
+        let rest = rest.split('?').next().unwrap_or(rest);
+        match rest.rsplit_once('@') {
+            Some((user, host)) => {
+                let user = user.split(':').next().unwrap_or_default();
+                write!(f, "{scheme}://{user}@{host}")
+            }
+            None => write!(f, "{scheme}://{rest}"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What may be written by one transaction at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Facts, closes and everything else.
+    Facts,
+    /// Usage as it comes in, which does not wait for the rest.
+    Inbox,
+}
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
     Int(i64),
+    Bytes(Vec<u8>),
+    /// No text.
     Null,
+    /// No integer: PostgreSQL tells them apart.
+    NullInt,
 }
 
 impl Value {
     /// Text, or nothing.
     pub fn optional(text: Option<impl ToString>) -> Self {
         text.map_or(Self::Null, |text| Self::Text(text.to_string()))
+    }
+
+    /// An integer, or nothing.
+    pub fn optional_int(value: Option<impl TryInto<i64>>) -> Self {
+        value.map_or(Self::NullInt, int)
     }
 }
 
@@ -57,79 +153,182 @@ pub(crate) fn int(value: impl TryInto<i64>) -> Value {
 /// A database and its connections.
 #[derive(Debug, Clone)]
 pub struct Db {
+    engine: Engine,
     pool: AnyPool,
+    /// Whose turn it is within this process, so that waiting costs no connection.
+    turns: Arc<[Arc<Mutex<()>>; 2]>,
 }
 
 impl Db {
-    /// Opens, or makes, the embedded database in a folder and brings it up to date.
-    pub async fn open_embedded(folder: &Path) -> Result<Self> {
+    /// Opens a database, or makes it if it is embedded, and brings it up to date.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, and where it would sort otherwise than by bytes.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let url = format!("sqlite://{}?mode=rwc", folder.join("skyhandel.db").display());
-        let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
-            Box::pin(async move {
-                // Committed means on disk, also when the machine loses power.
-                for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        });
-        let pool = pool.connect(&url).await.map_err(|error| {
+        let engine = url.engine;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(WAIT_MAX)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in at_connect(engine) {
+                        sqlx::query(*statement).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            });
+        let pool = pool.connect(&url.to_open()).await.map_err(|error| {
             Error::conflict(format!("the database {url} cannot be opened: {error}"))
         })?;
-        let db = Self { pool };
+        let facts = Arc::new(Mutex::new(()));
+        let inbox = match engine {
+            // There is one writer in all.
+            Engine::Sqlite => Arc::clone(&facts),
+            Engine::Postgres => Arc::default(),
+        };
+        let db = Self { engine, pool, turns: Arc::new([facts, inbox]) };
         db.migrate().await?;
         Ok(db)
     }
 
     /// A transaction that reads a consistent state.
     pub async fn read(&self, scope: &Scope) -> Result<Tx> {
-        self.begin(scope, "BEGIN").await
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
+        };
+        self.begin(scope, statement, None).await
     }
 
     /// A transaction that may write; others that write wait.
     pub async fn write(&self, scope: &Scope) -> Result<Tx> {
-        self.begin(scope, "BEGIN IMMEDIATE").await
+        self.write_in(scope, Turn::Facts).await
     }
 
-    async fn begin(&self, _scope: &Scope, statement: &'static str) -> Result<Tx> {
+    /// A transaction that may write what a turn is about.
+    pub async fn write_in(&self, scope: &Scope, turn: Turn) -> Result<Tx> {
+        let guard = Arc::clone(&self.turns[turn as usize]).lock_owned().await;
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        };
+        let mut tx = self.begin(scope, statement, Some(guard)).await?;
+        if self.engine == Engine::Postgres {
+            // The first statement, so that what is read is what the one before has left.
+            let lock = match turn {
+                Turn::Facts => "LOCK TABLE known_instant IN EXCLUSIVE MODE",
+                Turn::Inbox => "LOCK TABLE usage_inbox IN EXCLUSIVE MODE",
+            };
+            tx.inner.execute(lock).await.map_err(database)?;
+        }
+        Ok(tx)
+    }
+
+    /// Waits until nobody else writes the lake; others wait as long as this is kept. Whoever dies
+    /// gives it back.
+    pub async fn lake_lock(&self) -> Result<LakeLock> {
+        let mut inner = match self.engine {
+            // One process works with an embedded database, and keeps its own order.
+            Engine::Sqlite => return Ok(LakeLock { _held: None }),
+            Engine::Postgres => self.pool.begin().await.map_err(database)?,
+        };
+        inner.execute("LOCK TABLE lake_lock IN EXCLUSIVE MODE").await.map_err(database)?;
+        Ok(LakeLock { _held: Some(inner) })
+    }
+
+    async fn begin(
+        &self,
+        scope: &Scope,
+        statement: &'static str,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<Tx> {
         let inner = self.pool.begin_with(statement).await.map_err(database)?;
-        Ok(Tx { inner })
+        Ok(Tx { engine: self.engine, inner, scope: scope.clone(), _turn: turn })
     }
 
     async fn migrate(&self) -> Result<()> {
-        let mut tx = Tx { inner: self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(database)? };
-        let table = "CREATE TABLE IF NOT EXISTS migration (name TEXT NOT NULL PRIMARY KEY)";
-        tx.execute(table, vec![]).await?;
-        let done = tx.fetch("SELECT name FROM migration", vec![]).await?;
-        let done: Vec<String> = done.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
-        for (name, script) in MIGRATIONS {
-            if done.iter().any(|done| done == name) {
-                continue;
-            }
-            for statement in statements(script) {
-                tx.execute(statement, vec![]).await?;
-            }
-            tx.execute("INSERT INTO migration (name) VALUES ($1)", vec![text(name)]).await?;
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        let scope = Scope::system(Because::Migration);
+        let mut tx = self.begin(&scope, statement, None).await?;
+        if self.engine == Engine::Postgres {
+            prepare_postgres(&mut tx).await?;
         }
+        migrations::migrate(&mut tx).await?;
         tx.commit().await
     }
 }
 
-/// The statements of a script: they end with a semicolon, and comments fill whole lines.
-fn statements(script: &'static str) -> impl Iterator<Item = &'static str> {
-    script.split(';').map(str::trim).filter(|statement| {
-        statement.lines().any(|line| !line.trim().is_empty() && !line.starts_with("--"))
-    })
+/// What every connection is told first.
+const fn at_connect(engine: Engine) -> &'static [&'static str] {
+    match engine {
+        // Committed means on disk, also when the machine loses power.
+        Engine::Sqlite => &[
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA busy_timeout = 30000",
+        ],
+        Engine::Postgres => &["SET client_min_messages = warning", "SET synchronous_commit = on"],
+    }
+}
+
+/// Lets one process at a time migrate, checks how texts are sorted, and gives bytes the name that
+/// they have in SQLite.
+async fn prepare_postgres(tx: &mut Tx) -> Result<()> {
+    tx.inner.execute("SELECT pg_advisory_xact_lock(7310579)").await.map_err(database)?;
+    let sql = "SELECT CAST(datcollate AS TEXT) FROM pg_database WHERE datname = current_database()";
+    let rows = tx.fetch(sql, vec![]).await?;
+    let collation = rows.first().map_or_else(|| Ok(String::new()), |row| row.text(0))?;
+    if !["C", "POSIX", "C.UTF-8", "C.utf8"].contains(&collation.as_str()) {
+        return Err(Error::conflict(format!(
+            "the database sorts texts by the rules of {collation}; make one that sorts them by \
+             their bytes: CREATE DATABASE skyhandel TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE \
+             'C' LC_CTYPE 'C'"
+        )));
+    }
+    let sql = "SELECT CAST(typname AS TEXT) FROM pg_type WHERE typname = 'blob'";
+    if tx.fetch(sql, vec![]).await?.is_empty() {
+        tx.inner.execute("CREATE DOMAIN blob AS bytea").await.map_err(database)?;
+    }
+    Ok(())
+}
+
+/// Whoever has it writes the lake.
+#[derive(Debug)]
+pub struct LakeLock {
+    _held: Option<Transaction<'static, Any>>,
 }
 
 /// A transaction. What is not committed never happened.
 #[derive(Debug)]
 pub struct Tx {
+    engine: Engine,
     inner: Transaction<'static, Any>,
+    scope: Scope,
+    /// Given back after the transaction has ended.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Tx {
+    /// The organisation whose rows alone may be seen; none if all may.
+    pub(crate) fn party(&self) -> Value {
+        Value::optional(self.scope.party())
+    }
+
+    /// For what belongs to no single organisation.
+    ///
+    /// # Errors
+    /// Where the scope is that of one: somebody forgot to decide.
+    pub(crate) fn everything(&self) -> Result<()> {
+        match self.scope.party() {
+            None => Ok(()),
+            Some(_) => Err(Error::internal("the scope of an organisation is not enough for this")),
+        }
+    }
+
     /// Makes everything that was written durable and visible.
     pub async fn commit(self) -> Result<()> {
         self.inner.commit().await.map_err(database)
@@ -171,12 +370,53 @@ impl Tx {
         Ok(rows.into_iter().map(Row).collect())
     }
 
+    /// The names of all tables, in order.
+    pub(crate) async fn tables(&mut self) -> Result<Vec<String>> {
+        let sql = match self.engine {
+            Engine::Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+                 ORDER BY name"
+            }
+            Engine::Postgres => {
+                "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = \
+                 current_schema() ORDER BY 1"
+            }
+        };
+        self.fetch(sql, vec![]).await?.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// Every row of one of [`Self::tables`], as they come.
+    pub(crate) fn stream_table(&mut self, table: &str) -> impl Stream<Item = Result<Row>> + '_ {
+        // Safe: the name is one that the database has told.
+        let sql = AssertSqlSafe(format!("SELECT * FROM {table}"));
+        sqlx::query(sql).fetch(&mut *self.inner).map(|row| row.map(Row).map_err(database))
+    }
+
+    /// Runs a statement that is made of names of the schema alone.
+    pub(crate) async fn execute_text(&mut self, sql: String) -> Result<()> {
+        self.inner.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(database)
+    }
+
     /// Inserts many rows with few statements. `into` is the statement up to `VALUES`, `after`
     /// what follows the rows.
     pub(crate) async fn insert(
         &mut self,
         into: &'static str,
         after: &'static str,
+        rows: impl IntoIterator<Item = Vec<Value>>,
+    ) -> Result<()> {
+        self.insert_rows(into, after, rows).await
+    }
+
+    /// The same, of a statement that is made of names of the schema alone.
+    pub(crate) async fn insert_text(&mut self, into: &str, rows: Vec<Vec<Value>>) -> Result<()> {
+        self.insert_rows(into, "", rows).await
+    }
+
+    async fn insert_rows(
+        &mut self,
+        into: &str,
+        after: &str,
         rows: impl IntoIterator<Item = Vec<Value>>,
     ) -> Result<()> {
         let mut rows = rows.into_iter().peekable();
@@ -214,7 +454,9 @@ fn bind(query: Query<'_>, value: Value) -> Query<'_> {
     match value {
         Value::Text(text) => query.bind(text),
         Value::Int(int) => query.bind(int),
+        Value::Bytes(bytes) => query.bind(bytes),
         Value::Null => query.bind(None::<String>),
+        Value::NullInt => query.bind(None::<i64>),
     }
 }
 
@@ -237,16 +479,46 @@ impl Row {
         self.0.try_get(column).map_err(database)
     }
 
+    /// The names of the columns.
+    pub fn columns(&self) -> Vec<String> {
+        self.0.columns().iter().map(|column| column.name().to_owned()).collect()
+    }
+
+    /// The values of all columns, as they are.
+    pub fn values(&self) -> Result<Vec<Value>> {
+        (0..self.0.len()).map(|column| self.value(column)).collect()
+    }
+
+    fn value(&self, column: usize) -> Result<Value> {
+        let value = self.0.try_get_raw(column).map_err(database)?;
+        let is_int = matches!(
+            self.0.column(column).type_info().kind(),
+            AnyTypeInfoKind::BigInt | AnyTypeInfoKind::Integer
+        );
+        Ok(match value.type_info().kind() {
+            _ if value.is_null() && is_int => Value::NullInt,
+            _ if value.is_null() => Value::Null,
+            AnyTypeInfoKind::BigInt | AnyTypeInfoKind::Integer => Value::Int(self.int(column)?),
+            AnyTypeInfoKind::Blob => Value::Bytes(self.bytes(column)?),
+            _ => Value::Text(self.text(column)?),
+        })
+    }
+
     /// The integer of a column that may have none.
     pub fn optional_int(&self, column: usize) -> Result<Option<i64>> {
+        self.0.try_get(column).map_err(database)
+    }
+
+    /// The bytes of a column.
+    pub fn bytes(&self, column: usize) -> Result<Vec<u8>> {
         self.0.try_get(column).map_err(database)
     }
 
     /// A column that reads as something; what it is, for the message when it does not.
     pub fn parsed<T>(&self, column: usize, what: &'static str) -> Result<T>
     where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
+        T: FromStr,
+        T::Err: fmt::Display,
     {
         let text = self.text(column)?;
         text.parse().map_err(|error| inconsistent(what, &text, &error))
@@ -255,8 +527,8 @@ impl Row {
     /// A column that reads as something or is empty.
     pub fn parsed_optional<T>(&self, column: usize, what: &'static str) -> Result<Option<T>>
     where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
+        T: FromStr,
+        T::Err: fmt::Display,
     {
         let text = self.optional(column)?;
         text.map(|text| text.parse().map_err(|error| inconsistent(what, &text, &error))).transpose()
@@ -264,13 +536,26 @@ impl Row {
 }
 
 /// A row that could not have been written by us.
-pub(crate) fn inconsistent(what: &str, text: &str, error: &dyn std::fmt::Display) -> Error {
+pub(crate) fn inconsistent(what: &str, text: &str, error: &dyn fmt::Display) -> Error {
     Error::internal(format!("the database has \"{text}\" as {what}, which {error}"))
 }
 
+/// What a database says that a caller can do something about.
 fn database(error: sqlx::Error) -> Error {
-    if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
+    if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) {
+        return Error::Busy(format!("the database does not answer: {error}"));
+    }
+    let Some(said) = error.as_database_error() else {
+        return Error::internal(format!("database: {error}"));
+    };
+    if said.is_unique_violation() {
         return Error::conflict(format!("this has been recorded before: {error}"));
     }
-    Error::internal(format!("database: {error}"))
+    // Serialization failure, deadlock, and administrators that shut down; SQLite's busy and locked.
+    match said.code().as_deref() {
+        Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "5" | "6" | "517" | "261") => {
+            Error::Busy(format!("the database is busy: {error}"))
+        }
+        _ => Error::internal(format!("database: {error}")),
+    }
 }

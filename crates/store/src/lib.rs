@@ -11,6 +11,8 @@ mod catalogue;
 mod closes;
 mod credits;
 mod db;
+mod installation;
+mod migrations;
 mod programme;
 mod rates;
 mod received;
@@ -21,7 +23,8 @@ pub use catalogue::{
     ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,
 };
 pub use closes::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice};
-pub use db::{Db, Tx};
+pub use db::{DatabaseUrl, Db, LakeLock, Turn, Tx};
+pub use installation::InstallationRow;
 pub use programme::ProgrammeChanges;
 pub use rates::RateRow;
 pub use received::ReceivedRow;

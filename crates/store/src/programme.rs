@@ -40,6 +40,7 @@ pub struct ProgrammeChanges {
 impl Tx {
     /// Appends what has changed.
     pub async fn add_programme(&mut self, changes: &ProgrammeChanges, known_at: i64) -> Result<()> {
+        self.everything()?;
         let known = int(known_at);
         if let Some((name, zone)) = &changes.programme {
             let values = vec![known.clone(), text(name), text(zone)];
@@ -137,6 +138,7 @@ impl Tx {
 
     /// The programme as it was known at an instant; none before it was first applied.
     pub async fn programme(&mut self, known_at: i64) -> Result<Option<Programme>> {
+        self.everything()?;
         let sql = "SELECT name, zone FROM programme WHERE known_at = \
                    (SELECT MAX(known_at) FROM programme WHERE known_at <= $1)";
         let rows = self.fetch(sql, vec![int(known_at)]).await?;
@@ -358,7 +360,7 @@ fn agreement_values(a: &TradeAgreement, known: &Value) -> Vec<Value> {
         int(a.payment_terms_days),
         int(i64::from(a.exchange.restated)),
         text(a.tax_rounding),
-        a.correction_months.map_or(Value::Null, int),
+        Value::optional_int(a.correction_months),
         text(a.rated),
         text(a.calendars.plan),
         text(a.calendars.legacy),

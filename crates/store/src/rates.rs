@@ -24,6 +24,7 @@ pub struct RateRow {
 impl Tx {
     /// Adds rates that are new or differ from what was known; says how many.
     pub async fn add_rates(&mut self, rows: &[RateRow], known_at: i64) -> Result<u64> {
+        self.everything()?;
         let Some(first) = rows.iter().map(|row| row.on).min() else { return Ok(0) };
         let last = rows.iter().map(|row| row.on).max().unwrap_or(first);
         let known: std::collections::HashSet<RateRow> =
@@ -41,6 +42,7 @@ impl Tx {
 
     /// Whether rates are what is known.
     pub async fn knows_rates(&mut self, rows: &[RateRow]) -> Result<bool> {
+        self.everything()?;
         let days = rows.iter().map(|row| row.on);
         let Some((first, last)) = days.clone().min().zip(days.max()) else { return Ok(true) };
         let known = self.rates(first, last, i64::MAX).await?;
@@ -50,6 +52,7 @@ impl Tx {
 
     /// The rates of some days, both included, as known at an instant.
     pub async fn rates(&mut self, first: Date, last: Date, known_at: i64) -> Result<Vec<RateRow>> {
+        self.everything()?;
         let sql = "SELECT source, from_currency, to_currency, on_day, rate FROM exchange_rate r \
                    WHERE on_day >= $1 AND on_day <= $2 AND known_at = ( \
                      SELECT MAX(known_at) FROM exchange_rate k \
@@ -72,6 +75,7 @@ impl Tx {
 
     /// Everything that may decide the exchange of a month, as known at an instant.
     pub async fn exchange_rates(&mut self, month: Month, known_at: i64) -> Result<ExchangeRates> {
+        self.everything()?;
         // A fixing lies in the month or shortly before it, and a rate may be some days old.
         let first = month.previous().first_day();
         let mut rates = ExchangeRates::default();

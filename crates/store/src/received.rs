@@ -51,6 +51,7 @@ impl ReceivedRow {
 impl Tx {
     /// Keeps a received invoice.
     pub async fn add_received(&mut self, row: &ReceivedRow) -> Result<()> {
+        self.everything()?;
         let values = vec![
             text(row.id),
             text(row.month),
@@ -77,6 +78,7 @@ impl Tx {
 
     /// Every received invoice, by month, seller, buyer and number.
     pub async fn received(&mut self) -> Result<Vec<ReceivedRow>> {
+        self.everything()?;
         let sql = "SELECT invoice_id, month, seller_id, buyer_id, number, known_at, issue_on, \
                    currency, net_minor, tax_minor, lines, daily_rows, daily_billed, lines_sha256, \
                    daily_sha256, differences FROM received_invoice \

@@ -25,12 +25,14 @@ pub struct AcceptanceRow {
 impl Tx {
     /// Records that facts which became known at an instant price closed months otherwise.
     pub async fn restate(&mut self, months: &[Month], known_at: i64, reason: &str) -> Result<()> {
+        self.everything()?;
         let rows = months.iter().map(|month| vec![text(month), int(known_at), text(reason)]);
         self.insert("INSERT INTO restatement (month, known_at, reason)", "", rows).await
     }
 
     /// Records a decision.
     pub async fn accept_restatement(&mut self, row: &AcceptanceRow) -> Result<()> {
+        self.everything()?;
         let values = vec![
             text(row.month),
             text(row.seller),
@@ -45,6 +47,7 @@ impl Tx {
 
     /// When facts of a month were restated, and why, as known at an instant; earliest first.
     pub async fn restated(&mut self, month: Month, known_at: i64) -> Result<Vec<(i64, String)>> {
+        self.everything()?;
         let sql = "SELECT known_at, reason FROM restatement \
                    WHERE month = $1 AND known_at <= $2 ORDER BY known_at";
         let rows = self.fetch(sql, vec![text(month), int(known_at)]).await?;
@@ -53,6 +56,7 @@ impl Tx {
 
     /// The decisions about a month, as known at an instant; earliest first.
     pub async fn acceptances(&mut self, month: Month, known_at: i64) -> Result<Vec<AcceptanceRow>> {
+        self.everything()?;
         let sql = "SELECT seller_id, buyer_id, known_at, consent \
                    FROM restatement_acceptance WHERE month = $1 AND known_at <= $2 \
                    ORDER BY known_at, seller_id, buyer_id";
@@ -72,6 +76,7 @@ impl Tx {
 
     /// What has been restated of a month, as known at an instant.
     pub async fn restatements(&mut self, month: Month, known_at: i64) -> Result<Restatements> {
+        self.everything()?;
         let since = self.restated(month, known_at).await?;
         let accepted = self.acceptances(month, known_at).await?;
         let accepted = accepted.iter().map(|row| ((row.seller, row.buyer), row.known_at));

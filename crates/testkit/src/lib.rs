@@ -4,6 +4,7 @@
 //! Everything goes through the operations of `app`; a test that wants the command line runs the
 //! executable.
 
+mod database;
 pub mod fixtures;
 mod shared;
 mod table;
@@ -21,19 +22,22 @@ use app::rate::Rated;
 use app::restate::{Restated, Wish};
 use app::{Ctx, Installation, NoProgress};
 use documents::Format;
+use domain::Actor;
 use jiff::Timestamp;
 use kernel::{Month, Result};
 
+pub use database::TestDatabase;
 pub use shared::shared;
 pub use table::Cells;
 
 /// An installation in a temporary folder.
 #[derive(Debug)]
 pub struct World {
-    folder: tempfile::TempDir,
     installation: Installation,
     now: Timestamp,
     runtime: tokio::runtime::Runtime,
+    database: TestDatabase,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -42,14 +46,21 @@ impl World {
         let folder = tempfile::tempdir().map_err(kernel::Error::file("a temporary folder"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| kernel::Error::internal(error.to_string()))?;
-        let installation = runtime.block_on(Installation::init(&folder.path().join("data")))?;
+        let data = folder.path().join("data");
+        let database = TestDatabase::fresh(&data);
+        let installation = runtime.block_on(Installation::init(&data, Some(database.url())))?;
         let now = now.parse().map_err(|error| kernel::Error::internal(format!("{error}")))?;
-        Ok(Self { folder, installation, now, runtime })
+        Ok(Self { installation, now, runtime, database, folder })
     }
 
     /// The folder in which everything lies.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The database in which everything is kept.
+    pub const fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     /// Goes to another instant.
@@ -63,8 +74,17 @@ impl World {
         &'a self,
         operation: impl FnOnce(Ctx<'a>) -> F,
     ) -> Result<T> {
-        let ctx = Ctx { installation: &self.installation, now: self.now, progress: &NoProgress };
-        self.runtime.block_on(operation(ctx))
+        self.run_as(Actor::CONSOLE, operation)
+    }
+
+    /// Runs an operation for somebody.
+    pub fn run_as<'a, T, F: Future<Output = Result<T>>>(
+        &'a self,
+        actor: Actor,
+        operation: impl FnOnce(Ctx<'a>) -> F,
+    ) -> Result<T> {
+        let (installation, now) = (&self.installation, self.now);
+        self.runtime.block_on(operation(Ctx { installation, actor, now, progress: &NoProgress }))
     }
 
     /// Writes a file and says where it is.

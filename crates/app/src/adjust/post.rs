@@ -3,6 +3,7 @@
 //! As with a close, one transaction fixes the facts, draws the numbers and freezes the invoices;
 //! the documents follow from the facts and can be written as often as it takes.
 
+use domain::{Action, Resource};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +63,7 @@ pub async fn post(
     issue_on: Option<Date>,
     workers: usize,
 ) -> Result<Adjusted> {
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
     let mut revisions = tx.revisions(month).await?;
     let begun = revisions.pop_if(|last| last.revision > 0 && !last.finished);
     let zone = crate::facts::programme(&mut tx, i64::MAX).await?.zone;
@@ -101,7 +102,7 @@ pub async fn post(
         crash::point();
         tx.commit().await?;
         crash::point();
-        tx = ctx.write().await?;
+        tx = ctx.write(Action::Bill, Resource::Period).await?;
     }
     let mut invoices = tx.invoices().await?;
     invoices.retain(|i| i.month == month && i.revision == close.revision);

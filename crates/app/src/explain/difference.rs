@@ -1,5 +1,6 @@
 //! Lines of adjustments: what had been billed, and what should have been.
 
+use domain::{Action, Resource};
 use std::collections::BTreeMap;
 
 use kernel::{Error, InvoiceLineId, Money, Result};
@@ -21,7 +22,7 @@ pub(super) async fn numbered(
     line: u64,
     name: &LineName,
 ) -> Result<Explanation> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Invoice).await?;
     let revisions = tx.revisions(invoice.month).await?;
     let posted = Posted::load(ctx, &mut tx, &revisions, invoice.revision).await?;
     drop(tx);
@@ -39,7 +40,7 @@ pub(super) async fn referenced(
     reference: InvoiceLineId,
     name: &LineName,
 ) -> Result<Explanation> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Invoice).await?;
     let invoices = tx.invoices().await?;
     let mut months: Vec<_> =
         invoices.iter().filter(|i| i.revision > 0).map(|i| (i.month, i.revision)).collect();

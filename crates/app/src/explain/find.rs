@@ -1,6 +1,6 @@
 //! Finding the line that is to be explained.
 
-use domain::LineOf;
+use domain::{Action, LineOf, Resource};
 use kernel::{Error, InvoiceLineId, Month, Result};
 use rating::{EdgeIndex, RateBook};
 use store::InvoiceRow;
@@ -93,7 +93,7 @@ pub(super) fn line_id(book: &RateBook, edge: EdgeIndex, group: &FrozenGroup) -> 
 
 /// The closed month whose close has billed a line.
 pub(super) async fn month_with(ctx: &Ctx<'_>, reference: InvoiceLineId) -> Result<Option<Frozen>> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Invoice).await?;
     let mut months: Vec<Month> = tx.invoices().await?.iter().map(|invoice| invoice.month).collect();
     drop(tx);
     months.dedup();

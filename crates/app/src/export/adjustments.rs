@@ -1,5 +1,6 @@
 //! The files of adjustments: as they were frozen, with the prices that they were billed by.
 
+use domain::{Action, Resource};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ pub(super) struct Posted {
 impl Posted {
     /// Loads every adjustment of a month, in order.
     pub async fn load_all(ctx: &Ctx<'_>, month: Month) -> Result<Vec<Self>> {
-        let mut tx = ctx.read().await?;
+        let mut tx = ctx.read(Action::Read, Resource::Document).await?;
         let revisions = tx.revisions(month).await?;
         let invoices = tx.invoices().await?;
         let mut all = Vec::new();

@@ -9,6 +9,7 @@ mod table;
 mod times;
 mod usage;
 
+use domain::{Action, Resource};
 use std::path::PathBuf;
 
 use kernel::{ImportId, Month, Result};
@@ -37,7 +38,7 @@ pub struct Imported {
 
 /// The imports so far, with their control totals.
 pub async fn list(ctx: crate::Ctx<'_>) -> Result<Vec<(ImportRow, Vec<ControlTotal>)>> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Import).await?;
     let mut imports = Vec::new();
     for import in tx.imports().await? {
         let totals = tx.control_totals(import.id).await?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use domain::{ListPrice, ListedMeter, Meter, PriceSheet};
+use domain::{Action, ListPrice, ListedMeter, Meter, PriceSheet, Resource};
 use jiff::civil::Date;
 use kernel::{Currency, Error, Key, MeterId, Result, Zone, instant_micros};
 use store::{ImportRow, PriceSheetRow};
@@ -72,7 +72,7 @@ impl PriceFile {
 pub async fn import_prices(ctx: Ctx<'_>, path: &Path, options: &PriceOptions) -> Result<Imported> {
     let input = Input::open(path)?;
     let subject = options.sheet.to_string();
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
     // The same file read otherwise is another import.
     let mut read_as = input.sha256.clone();
     read_as.extend(options.market.iter().map(|market| format!("/market {market}")));

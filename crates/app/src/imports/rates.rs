@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use domain::RateSource;
+use domain::{Action, RateSource, Resource};
 use jiff::civil::Date;
 use kernel::{Currency, ExchangeRate, Fault, Month, Result};
 use store::{ImportRow, RateRow};
@@ -38,7 +38,7 @@ pub async fn import_rates(
         None => RateSource::Ecb,
     };
     let subject = source.to_string();
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
     let (done, id) = match super::before(&mut tx, KIND, &subject, &input.sha256).await? {
         Before::Done(imported, id) => (Some(imported), id),
         Before::Open(id) => (None, id),

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use desk::{BigDecimal, Comparison, Document, Invoice, Refused};
-use domain::{Programme, RatedBy};
+use domain::{Action, Programme, RatedBy, Resource};
 use jiff::civil::Date;
 use kernel::{
     Currency, Error, Fault, Faults, ImportId, InvoiceId, Key, Money, Month, OrganisationId, Result,
@@ -77,7 +77,7 @@ pub async fn import_received(
     options: &ReceivedOptions,
 ) -> Result<Received> {
     let files = Files::of(paths)?;
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
     let programme = facts::programme(&mut tx, i64::MAX).await?;
     let edge = Edge::find(&programme, options)?;
     let comparisons = files.compare(options.accept.as_deref())?;

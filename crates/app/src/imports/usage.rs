@@ -8,7 +8,7 @@ mod tabular;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use domain::BillingPeriods;
+use domain::{Action, BillingPeriods, Resource};
 use kernel::{Error, Key, Result, SubscriptionId};
 use store::ImportRow;
 
@@ -79,7 +79,7 @@ pub struct UsageOptions {
 pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> Result<Imported> {
     let input = Input::open(path)?;
     let subject = options.source.to_string();
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
     // Rows that name no subscription mean something else for each.
     let read_as = match options.subscription {
         Some(subscription) => format!("{}/{subscription}", input.sha256),

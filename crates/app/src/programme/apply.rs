@@ -1,6 +1,6 @@
 //! Applying a programme file: plan, check, append what has changed.
 
-use domain::Programme;
+use domain::{Action, Programme, Resource};
 use jiff::civil::Date;
 use kernel::{Error, Faults, Month, Result};
 use store::Tx;
@@ -26,7 +26,7 @@ pub struct Applied {
 /// Where the file cannot be read, where what it says does not hold together, and where a change
 /// would reach into a month that has been closed without being restated.
 pub async fn plan(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) -> Result<Applied> {
-    let mut tx = ctx.read().await?;
+    let mut tx = ctx.read(Action::Read, Resource::Programme).await?;
     checked_plan(&mut tx, &ctx, (file, text), restate).await
 }
 
@@ -35,7 +35,7 @@ pub async fn plan(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) -
 /// # Errors
 /// As [`plan()`].
 pub async fn apply(ctx: Ctx<'_>, file: &str, text: &str, restate: Option<&str>) -> Result<Applied> {
-    let mut tx = ctx.write().await?;
+    let mut tx = ctx.write(Action::Update, Resource::Programme).await?;
     let applied = checked_plan(&mut tx, &ctx, (file, text), restate).await?;
     let plan = &applied.plan;
     let known_at = tx.known_at(ctx.now_micros()).await?;

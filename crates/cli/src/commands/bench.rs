@@ -39,8 +39,9 @@ struct RateJson {
 pub async fn run(args: &BenchRateArgs, progress: &dyn Progress, output: Output) -> Result<()> {
     let temporary = tempfile::tempdir().map_err(Error::file("a temporary folder"))?;
     let folder = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let installation = Installation::init(&folder.join("data")).await?;
-    let ctx = Ctx { installation: &installation, now: crate::clock::now(), progress };
+    let installation = Installation::init(&folder.join("data"), None).await?;
+    let now = crate::clock::now();
+    let ctx = Ctx::console(&installation, now, progress);
     let workers = args.workers.unwrap_or_else(app::workers);
     let benchmark = RateBenchmark {
         lines: args.lines,

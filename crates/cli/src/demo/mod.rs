@@ -86,9 +86,9 @@ pub async fn run(args: &DemoArgs, progress: &dyn Progress, output: Output) -> Re
         sample.lines,
         folder.join("input").display()
     ));
-    let installation = Installation::init(&folder.join("data")).await?;
+    let installation = Installation::init(&folder.join("data"), None).await?;
     let now: Timestamp = NOW.parse().map_err(|error| Error::internal(format!("{error}")))?;
-    let ctx = Ctx { installation: &installation, now, progress };
+    let ctx = Ctx::console(&installation, now, progress);
     load(ctx, &sample, folder, &say).await?;
     let month: Month = sample::MONTH.parse().map_err(Error::internal)?;
     let workers = app::workers();

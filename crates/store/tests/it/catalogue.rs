@@ -1,7 +1,8 @@
 use kernel::ImportId;
 use store::{ControlTotal, ImportRow, SegmentRow, UsageAdded, WaitingCorrection};
 
-use crate::{SCOPE, fresh};
+use crate::SCOPE;
+use crate::databases::fresh;
 
 fn import(name: &str) -> ImportRow {
     ImportRow {

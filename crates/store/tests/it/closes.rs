@@ -2,9 +2,10 @@ use jiff::civil::date;
 use kernel::{InvoiceId, Money, OrganisationId};
 use store::{CloseRow, DocumentRow, LedgerRow, NewInvoice};
 
-use crate::{SCOPE, fresh};
+use crate::SCOPE;
+use crate::databases::fresh;
 
-fn close() -> CloseRow {
+pub fn close() -> CloseRow {
     CloseRow {
         month: "2026-10".parse().unwrap(),
         revision: 0,

@@ -5,24 +5,22 @@ mod catalogue;
 mod closes;
 mod programme;
 
+mod databases;
+mod moved;
+
 use domain::{Because, Scope};
-use store::Db;
 
-const SCOPE: Scope = Scope::installation(Because::Console);
+use databases::fresh;
 
-async fn fresh() -> (tempfile::TempDir, Db) {
-    let folder = tempfile::tempdir().unwrap();
-    let db = Db::open_embedded(folder.path()).await.unwrap();
-    (folder, db)
-}
+const SCOPE: Scope = Scope::system(Because::Migration);
 
 #[tokio::test]
 async fn opening_twice_keeps_what_is_there() {
-    let (folder, db) = fresh().await;
+    let (database, db) = fresh().await;
     let mut tx = db.write(&SCOPE).await.unwrap();
     assert_eq!(tx.known_at(5).await.unwrap(), 5);
     tx.commit().await.unwrap();
-    let again = Db::open_embedded(folder.path()).await.unwrap();
+    let again = database.open().await;
     let mut tx = again.write(&SCOPE).await.unwrap();
     assert_eq!(tx.known_at(5).await.unwrap(), 6);
 }

@@ -8,7 +8,8 @@ use jiff::civil::date;
 use kernel::{EntitlementId, Key, OrganisationId, Rounding, SubscriptionId, Zone};
 use store::{ProgrammeChanges, RateRow};
 
-use crate::{SCOPE, fresh};
+use crate::SCOPE;
+use crate::databases::fresh;
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()

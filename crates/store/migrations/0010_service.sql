@@ -1,0 +1,37 @@
+-- What a server needs: which installation this is, whose turn it is to write the lake, usage that
+-- has been acknowledged and is not in the lake yet.
+
+CREATE TABLE installation (
+    one BIGINT NOT NULL PRIMARY KEY,
+    installation_id TEXT NOT NULL,
+    moves BIGINT NOT NULL
+);
+
+CREATE TABLE lake_turn (
+    one BIGINT NOT NULL PRIMARY KEY,
+    generation BIGINT NOT NULL
+);
+INSERT INTO lake_turn (one, generation) VALUES (1, 0);
+
+-- Held while the lake is written; it has no rows.
+CREATE TABLE lake_lock (
+    one BIGINT NOT NULL PRIMARY KEY
+);
+
+-- Usage that is acknowledged and not in the lake yet: a row is what one transaction took in. Ids
+-- and records are bytes that only the lake's crate reads. The sequence has no gaps and never
+-- goes back.
+CREATE TABLE usage_inbox (
+    inbox_sequence BIGINT NOT NULL PRIMARY KEY,
+    received_at BIGINT NOT NULL,
+    events BIGINT NOT NULL,
+    ids BLOB NOT NULL,
+    records BLOB NOT NULL
+);
+
+CREATE TABLE usage_inbox_state (
+    one BIGINT NOT NULL PRIMARY KEY,
+    last_sequence BIGINT NOT NULL,
+    drained_sequence BIGINT NOT NULL
+);
+INSERT INTO usage_inbox_state (one, last_sequence, drained_sequence) VALUES (1, 0, 0);
