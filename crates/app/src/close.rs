@@ -16,12 +16,13 @@ use domain::{Action, BillingPeriods, Resource};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex, RateBook};
-use store::{CloseRow, DocumentRow, InvoiceRow, ReceivedRow, Tx};
+use store::{CloseRow, DocumentRow, Exclusive, Generation, InvoiceRow, ReceivedRow, Tx};
 
 use crate::adjust::Touched;
 use crate::facts::Known;
 use crate::frozen::{Ids, groups_name, write_groups};
 use crate::groups::KeptGroup;
+use crate::imports::events::drain;
 use crate::issuing::{self, Draft};
 use crate::naming::Naming;
 use crate::partitions::{PeriodUsage, in_parallel};
@@ -49,7 +50,10 @@ pub struct Closed {
     pub late: u64,
 }
 
-/// Closes a month.
+/// How often a close begins again because prices have just changed.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Closes a month. Usage that has been acknowledged when it begins is billed by it.
 ///
 /// # Errors
 /// Where the month has not ended, and where usage has no price.
@@ -59,40 +63,78 @@ pub async fn close(
     issue_on: Option<Date>,
     workers: usize,
 ) -> Result<Closed> {
-    let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
-    if let Some(close) = tx.period_close(month).await? {
-        refuse_other_date(&close, issue_on)?;
-        if close.finished {
-            return report(&ctx, &mut tx, close, true).await;
-        }
-    }
-    let (mut close, known, book, totals) = match tx.period_close(month).await? {
+    ctx.decide(Action::Bill, Resource::Period)?;
+    drain(ctx).await?;
+    let _alone = ctx.installation.alone(Exclusive::Billing).await?;
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
+    let begun = match tx.period_close(month).await? {
         Some(close) => {
+            refuse_other_date(&close, issue_on)?;
+            if close.finished {
+                return report(&ctx, &mut tx, close, true).await;
+            }
             let (known, book) = load(&ctx, &mut tx, &close).await?;
-            let totals = totals(&ctx, &mut tx, &close, &known, &book, workers).await?;
-            (close, known, book, totals)
+            let totals = totals(&ctx, tx, &close, &known, &book, workers).await?;
+            Begun { close, known, book, totals }
         }
-        None => open(&ctx, &mut tx, month, issue_on, workers).await?,
+        None => {
+            drop(tx);
+            begin(&ctx, month, issue_on, workers).await?
+        }
     };
-    if !close.issued {
-        issue(&mut tx, &close, &known, &book, &totals).await?;
-        crash::point();
-        tx.commit().await?;
-        crash::point();
-        close.issued = true;
-        tx = ctx.write(Action::Bill, Resource::Period).await?;
-    }
+    let Begun { mut close, known, book, totals } = begun;
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
     let invoices = invoices_of(&mut tx, month).await?;
+    drop(tx);
     check_frozen(&book, &totals, &invoices)?;
     let writer = Writer { ctx: &ctx, close: &close, known: &known, book: &book, workers };
     let documents = writer.write(&totals, &invoices)?;
     crash::point();
+    let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
     tx.finish_close(&close, &documents).await?;
     crash::point();
     tx.commit().await?;
     close.finished = true;
     let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
     report(&ctx, &mut tx, close, false).await
+}
+
+/// A close whose facts are fixed, and what they come to.
+struct Begun {
+    close: CloseRow,
+    known: Known,
+    book: RateBook,
+    totals: Totals,
+}
+
+/// Rates the month as of now beside everybody else; then one transaction records the close and
+/// issues its invoices, unless prices have changed meanwhile.
+async fn begin(
+    ctx: &Ctx<'_>,
+    month: Month,
+    issue_on: Option<Date>,
+    workers: usize,
+) -> Result<Begun> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
+        let facts = tx.generation(Generation::Facts).await?;
+        let known_at = tx.known_at(ctx.now_micros()).await?;
+        tx.commit().await?;
+        let Begun { mut close, known, book, totals } =
+            open(ctx, (month, known_at), issue_on, workers).await?;
+        let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
+        if tx.generation(Generation::Facts).await? == facts {
+            tx.begin_close(&close).await?;
+            issue(&mut tx, &close, &known, &book, &totals).await?;
+            crash::point();
+            tx.commit().await?;
+            crash::point();
+            close.issued = true;
+            return Ok(Begun { close, known, book, totals });
+        }
+        rate::forget_lines(Some(&lines_folder(ctx, month)), &totals)?;
+    }
+    Err(Error::Busy(format!("prices or terms kept changing while {month} was rated")))
 }
 
 /// The day of issue is frozen with the close.
@@ -123,16 +165,15 @@ fn refuse_received(known: &Known, book: &RateBook, received: &[ReceivedRow]) -> 
     Ok(())
 }
 
-/// Fixes the facts of a new close and adds the month up by them.
+/// The facts of a new close, and what the month comes to by them.
 async fn open(
     ctx: &Ctx<'_>,
-    tx: &mut Tx,
-    month: Month,
+    (month, known_at): (Month, i64),
     issue_on: Option<Date>,
     workers: usize,
-) -> Result<(CloseRow, Known, RateBook, Totals)> {
-    let known_at = tx.known_at(ctx.now_micros()).await?;
-    let known = Known::load(ctx, tx, month, known_at).await?;
+) -> Result<Begun> {
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
+    let known = Known::load(ctx, &mut tx, month, known_at).await?;
     let book = known.book(month)?;
     refuse_received(&known, &book, &tx.received().await?)?;
     let zone = &known.programme.zone;
@@ -160,8 +201,7 @@ async fn open(
         finished: false,
     };
     let totals = totals(ctx, tx, &close, &known, &book, workers).await?;
-    tx.begin_close(&close).await?;
-    Ok((close, known, book, totals))
+    Ok(Begun { close, known, book, totals })
 }
 
 /// What was known when a month was closed, and the rate book that it was billed by.
@@ -194,13 +234,14 @@ fn lines_folder(ctx: &Ctx<'_>, month: Month) -> PathBuf {
 /// been recorded, and until then whoever closes writes them again.
 async fn totals(
     ctx: &Ctx<'_>,
-    tx: &mut Tx,
+    mut tx: Tx,
     close: &CloseRow,
     known: &Known,
     book: &RateBook,
     workers: usize,
 ) -> Result<Totals> {
-    let usage = PeriodUsage::load(ctx, tx, book.usage_period(), close.known_at).await?;
+    let usage = PeriodUsage::load(ctx, &mut tx, book.usage_period(), close.known_at).await?;
+    drop(tx);
     let folder = lines_folder(ctx, close.month);
     let wanted = rate::Wanted { groups: true, lines: Some(&folder) };
     let totals = rate::rate_month(ctx, book, &usage, workers, wanted)?;

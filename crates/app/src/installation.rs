@@ -1,15 +1,18 @@
 //! An installation: a database, and the data folder with the lake and the documents.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use domain::{Action, Actor, Because, Resource, Scope, decide};
 use jiff::Timestamp;
 use kernel::{Error, InstallationId, Result, instant_micros};
-use store::{DatabaseUrl, Db, InstallationRow, LakeLock, Turn, Tx};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use lake::events::EventRun;
+use store::{Alone, DatabaseUrl, Db, Exclusive, InstallationRow, Turn, Tx};
 
 use crate::chance;
+use crate::imports::events::Inbox;
 use crate::progress::Progress;
 
 /// The file that says which installation a data folder belongs to.
@@ -22,8 +25,10 @@ const IDENTITY: &str = "installation.json";
 pub struct Installation {
     folder: PathBuf,
     db: Db,
-    /// Whose turn it is to write the lake, within this process.
-    lake_turn: std::sync::Arc<Mutex<()>>,
+    /// Usage events that are coming in.
+    pub(crate) inbox: Inbox,
+    /// Runs of event ids that are open.
+    runs: std::sync::Mutex<BTreeMap<String, Arc<EventRun>>>,
     /// Held as long as the folder is in use.
     _lock: File,
 }
@@ -76,7 +81,8 @@ impl Installation {
         let installation = Self {
             folder: folder.to_owned(),
             db,
-            lake_turn: std::sync::Arc::default(),
+            inbox: Inbox::default(),
+            runs: std::sync::Mutex::default(),
             _lock: lock,
         };
         installation.identify(url).await?;
@@ -124,19 +130,34 @@ impl Installation {
         self.folder.join("documents")
     }
 
-    /// Waits until nobody else writes the lake, in this process or another.
-    pub(crate) async fn lake_turn(&self) -> Result<LakeTurn> {
-        let own = std::sync::Arc::clone(&self.lake_turn).lock_owned().await;
-        let shared = self.db.lake_lock().await?;
-        Ok(LakeTurn { _shared: shared, _own: own })
+    /// The runs of a list, opened once and kept open until a list lacks them.
+    pub(crate) fn event_runs(
+        &self,
+        list: Vec<(String, u64)>,
+    ) -> Result<Vec<(String, Arc<EventRun>)>> {
+        let mut open = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = Vec::with_capacity(list.len());
+        for (path, entries) in list {
+            let run = match open.get(&path) {
+                Some(run) => Arc::clone(run),
+                None => Arc::new(EventRun::open(&self.lake().join(&path))?),
+            };
+            if run.len() != entries {
+                return Err(Error::conflict(format!(
+                    "{path} has {} event ids instead of {entries}; restore it from a backup",
+                    run.len()
+                )));
+            }
+            runs.push((path, run));
+        }
+        *open = runs.iter().cloned().collect();
+        Ok(runs)
     }
-}
 
-/// Whoever has it writes the lake.
-#[derive(Debug)]
-pub(crate) struct LakeTurn {
-    _shared: LakeLock,
-    _own: OwnedMutexGuard<()>,
+    /// Waits until nobody else is at some work, in this process or another.
+    pub(crate) async fn alone(&self, work: Exclusive) -> Result<Alone> {
+        self.db.alone(work).await
+    }
 }
 
 /// Keeps others out: all of them from an embedded database, and from any while it is moved.

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Action, Programme, Resource};
+use domain::{Action, Because, Programme, Resource};
 use kernel::{Error, Key, Month, OrganisationId, Result};
 use rating::{EdgeIndex, MeterIndex};
-use store::{AcceptanceRow, CloseRow, Tx};
+use store::{AcceptanceRow, CloseRow, Exclusive, Generation, Turn, Tx};
 
 use crate::Ctx;
 use crate::adjust::{
@@ -103,7 +103,10 @@ pub async fn accept(
     wish: &Wish,
     workers: usize,
 ) -> Result<Vec<EdgeDifference>> {
-    let mut tx = ctx.write(Action::Update, Resource::Period).await?;
+    let scope = ctx.decide(Action::Update, Resource::Period)?;
+    let _alone = ctx.installation.alone(Exclusive::Billing).await?;
+    let mut tx = ctx.system_read(Because::Rating).await?;
+    let facts = tx.generation(Generation::Facts).await?;
     let last = last_revision(&mut tx, month).await?;
     if tx.restated(month, i64::MAX).await?.is_empty() {
         return Err(Error::conflict(format!("no price of {month} has been restated")));
@@ -115,7 +118,11 @@ pub async fn accept(
             Error::invalid(field, format!("{key} is no organisation of the programme"))
         })
     };
-    let seller = id_of(&wish.seller, "seller")?;
+    let seller = id_of(&wish.seller, "seller");
+    if scope.party().is_some_and(|party| seller.as_ref().ok() != Some(&party)) {
+        return Err(Error::Denied("a seller accepts for itself alone".to_owned()));
+    }
+    let seller = seller?;
     let buyer = wish.buyer.as_ref().map(|buyer| id_of(buyer, "buyer")).transpose()?;
     let is_wanted = |edge: (OrganisationId, OrganisationId)| {
         edge.0 == seller && buyer.is_none_or(|b| b == edge.1)
@@ -132,6 +139,11 @@ pub async fn accept(
     refuse_unbilled(&ctx, &mut tx, &last, (&effect, workers)).await?;
     let differences = effect.differences(workers)?;
     refuse_without_consent(&effect, &differences, wish)?;
+    drop(tx);
+    let mut tx = ctx.system_write(Because::Rating, Turn::Facts).await?;
+    if tx.generation(Generation::Facts).await? != facts {
+        return Err(Error::Busy("prices or terms have just changed".to_owned()));
+    }
     let known_at = tx.known_at(ctx.now_micros()).await?;
     for (seller, buyer) in &effect.edges {
         let consent = wish.consent.clone();

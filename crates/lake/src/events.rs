@@ -2,9 +2,10 @@
 //!
 //! Every usage record has an id by which its source can send it again. The ids of an import are
 //! one sorted file of fixed-size entries (a *run*) that never changes; looking ids up is a merge
-//! with a large run or a search in it, whichever reads less. Runs that have become many are merged
-//! into one.
+//! with a large run or a search in it, whichever reads less. Behind its entries a run has a filter
+//! that knows most ids which it does not have. Runs that have become many are merged into one.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -15,8 +16,11 @@ use sha2::{Digest, Sha256};
 
 /// Bytes of an entry: key, identity, content.
 const ENTRY: usize = 32;
-/// What opens every run.
-const MAGIC: &[u8; 16] = b"skyhandel-ids-1\n";
+/// What opens a run, and one of those that were written before runs had filters.
+const MAGIC: &[u8; 16] = b"skyhandel-ids-2\n";
+const MAGIC_PLAIN: &[u8; 16] = b"skyhandel-ids-1\n";
+/// What ends a run: how many entries it has.
+const FOOTER: usize = 8;
 /// How many runs there may be before they are merged.
 pub const RUNS_MAX: usize = 12;
 
@@ -86,6 +90,19 @@ pub struct EventEntry {
 }
 
 impl EventEntry {
+    /// Bytes that an entry takes.
+    pub const BYTES: usize = ENTRY;
+
+    /// Entries one behind the other, as [`Self::read_all`] reads them.
+    pub fn write_all(entries: impl IntoIterator<Item = Self>) -> Vec<u8> {
+        entries.into_iter().flat_map(Self::bytes).collect()
+    }
+
+    /// The entries that [`Self::write_all`] has written.
+    pub fn read_all(bytes: &[u8]) -> impl Iterator<Item = Self> + '_ {
+        bytes.chunks_exact(ENTRY).map(Self::read)
+    }
+
     fn bytes(self) -> [u8; ENTRY] {
         let mut bytes = [0; ENTRY];
         bytes[..16].copy_from_slice(&self.key.0);
@@ -105,22 +122,73 @@ impl EventEntry {
     }
 }
 
-/// Writes entries, which are in order, as a run that is on disk when this returns.
+/// Writes entries, which are in order, as a run that is on disk when this returns. `count` is how
+/// many there are at most.
 pub fn write_run(
     path: &Path,
+    count: u64,
     entries: impl IntoIterator<Item = Result<EventEntry>>,
 ) -> Result<u64> {
     let file = File::create(path).map_err(Error::file(path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    out.write_all(MAGIC).map_err(Error::file(path))?;
-    let mut count = 0;
+    let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(Error::file(path));
+    put(MAGIC)?;
+    let (mut written, mut filter) = (0u64, Filter::for_keys(count));
     for entry in entries {
-        out.write_all(&entry?.bytes()).map_err(Error::file(path))?;
-        count += 1;
+        let entry = entry?;
+        put(&entry.bytes())?;
+        filter.add(entry.key);
+        written += 1;
     }
+    for word in &filter.words {
+        put(&word.to_le_bytes())?;
+    }
+    put(&written.to_le_bytes())?;
     let file = out.into_inner().map_err(|error| Error::file(path)(error.into_error()))?;
     file.sync_all().map_err(Error::file(path))?;
-    Ok(count)
+    Ok(written)
+}
+
+/// Knows of most keys that they are not among those that were added, and never of one that is.
+///
+/// A Bloom filter in blocks of a cache line: the head of a key chooses the block, so that keys in
+/// order go through it in order, its tail seven of the block's 512 bits.
+#[derive(Debug, Default)]
+struct Filter {
+    words: Vec<u64>,
+}
+
+impl Filter {
+    /// Words of a block.
+    const BLOCK: usize = 8;
+    /// Keys for which there is a block: 12 bits each, which lets one of some 150 others pass.
+    const KEYS_PER_BLOCK: u64 = 42;
+
+    fn for_keys(count: u64) -> Self {
+        let blocks = count.div_ceil(Self::KEYS_PER_BLOCK) as usize;
+        Self { words: vec![0; blocks * Self::BLOCK] }
+    }
+
+    /// The block of a key, and its bits there as word and mask.
+    fn places(&self, key: EventKey) -> impl Iterator<Item = (usize, u64)> + use<> {
+        let blocks = (self.words.len() / Self::BLOCK) as u128;
+        let block = ((u128::from(key.position()) * blocks) >> 64) as usize * Self::BLOCK;
+        let tail = u64::from_be_bytes(std::array::from_fn(|at| key.0[8 + at]));
+        (0..7).map(move |probe| {
+            let bit = (tail >> (9 * probe)) & 511;
+            (block + (bit / 64) as usize, 1 << (bit % 64))
+        })
+    }
+
+    fn add(&mut self, key: EventKey) {
+        for (word, mask) in self.places(key) {
+            self.words[word] |= mask;
+        }
+    }
+
+    fn may_have(&self, key: EventKey) -> bool {
+        self.words.is_empty() || self.places(key).all(|(word, mask)| self.words[word] & mask != 0)
+    }
 }
 
 /// A run that can be searched.
@@ -129,6 +197,7 @@ pub struct EventRun {
     path: PathBuf,
     file: File,
     entries: u64,
+    filter: Filter,
 }
 
 impl EventRun {
@@ -136,13 +205,35 @@ impl EventRun {
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::file(path))?;
         let length = file.metadata().map_err(Error::file(path))?.len();
+        let broken = || Error::internal(format!("{} is not a run of event ids", path.display()));
         let mut magic = [0; MAGIC.len()];
-        let read = file.read_exact_at(&mut magic, 0);
-        let body = length.saturating_sub(MAGIC.len() as u64);
-        if read.is_err() || magic != *MAGIC || body % ENTRY as u64 != 0 {
-            return Err(Error::internal(format!("{} is not a run of event ids", path.display())));
+        if file.read_exact_at(&mut magic, 0).is_err() {
+            return Err(broken());
         }
-        Ok(Self { path: path.to_owned(), file, entries: body / ENTRY as u64 })
+        let body = length - MAGIC.len() as u64;
+        let path = path.to_owned();
+        if magic == *MAGIC_PLAIN && body % ENTRY as u64 == 0 {
+            let (entries, filter) = (body / ENTRY as u64, Filter::default());
+            return Ok(Self { path, file, entries, filter });
+        }
+        let mut footer = [0; FOOTER];
+        let at = length.saturating_sub(FOOTER as u64);
+        file.read_exact_at(&mut footer, at).map_err(Error::file(&path))?;
+        let entries = u64::from_le_bytes(footer);
+        let before = entries.checked_mul(ENTRY as u64).map(|bytes| MAGIC.len() as u64 + bytes);
+        let filter = before.and_then(|before| at.checked_sub(before).map(|bytes| (before, bytes)));
+        match filter {
+            Some((from, bytes)) if magic == *MAGIC && bytes % 64 == 0 => {
+                let mut filter = vec![0; bytes as usize];
+                file.read_exact_at(&mut filter, from).map_err(Error::file(&path))?;
+                let words = filter
+                    .chunks_exact(8)
+                    .map(|word| u64::from_le_bytes(std::array::from_fn(|at| word[at])));
+                let filter = Filter { words: words.collect() };
+                Ok(Self { path, file, entries, filter })
+            }
+            _ => Err(broken()),
+        }
     }
 
     /// How many ids it has.
@@ -168,23 +259,30 @@ impl EventRun {
         }))
     }
 
+    /// Whether the run may have a key: never false for one that it has.
+    pub fn may_have(&self, key: EventKey) -> bool {
+        self.filter.may_have(key)
+    }
+
     /// Reports which of `keys`, which are in order, the run has.
     pub fn look_up(
         &self,
         keys: &[EventKey],
         mut found: impl FnMut(usize, EventDigest),
     ) -> Result<()> {
+        let likely = keys.iter().enumerate().filter(|(_, key)| self.filter.may_have(**key));
+        let likely: Vec<(usize, &EventKey)> = likely.collect();
         // A search reads about two blocks a key, a merge reads everything once.
         let blocks = self.entries / Block::ENTRIES + 1;
-        if (keys.len() as u64) * 2 < blocks {
-            for (at, key) in keys.iter().enumerate() {
+        if (likely.len() as u64) * 2 < blocks {
+            for (at, key) in likely {
                 if let Some(digest) = self.search(*key)? {
                     found(at, digest);
                 }
             }
             return Ok(());
         }
-        let mut keys = keys.iter().enumerate().peekable();
+        let mut keys = likely.into_iter().peekable();
         for entry in self.entries()? {
             let entry = entry?;
             while keys.next_if(|(_, key)| **key < entry.key).is_some() {}
@@ -278,16 +376,18 @@ impl Read for At {
 }
 
 /// Merges runs, which have no key in common, into one.
-pub fn merge_runs(path: &Path, runs: &[EventRun]) -> Result<u64> {
+pub fn merge_runs(path: &Path, runs: &[impl Borrow<EventRun>]) -> Result<u64> {
     let mut sources = Vec::with_capacity(runs.len());
+    let count = runs.iter().map(|run| run.borrow().len()).sum();
     for run in runs {
-        let mut entries = run.entries()?;
+        let mut entries = run.borrow().entries()?;
         if let Some(first) = entries.next().transpose()? {
             sources.push((first, entries));
         }
     }
     write_run(
         path,
+        count,
         std::iter::from_fn(|| {
             let (at, _) = sources.iter().enumerate().min_by_key(|(_, (entry, _))| entry.key)?;
             match sources[at].1.next() {

@@ -7,14 +7,20 @@ CREATE TABLE installation (
     moves BIGINT NOT NULL
 );
 
-CREATE TABLE lake_turn (
-    one BIGINT NOT NULL PRIMARY KEY,
-    generation BIGINT NOT NULL
+-- Counts up whenever what servers keep in memory has changed: what is agreed, the lake.
+CREATE TABLE generation (
+    subject TEXT NOT NULL PRIMARY KEY,
+    counted BIGINT NOT NULL
 );
-INSERT INTO lake_turn (one, generation) VALUES (1, 0);
+INSERT INTO generation (subject, counted) VALUES ('facts', 0);
+INSERT INTO generation (subject, counted) VALUES ('lake', 0);
 
--- Held while the lake is written; it has no rows.
+-- Held while the lake is written, and while a month is billed. They have no rows.
 CREATE TABLE lake_lock (
+    one BIGINT NOT NULL PRIMARY KEY
+);
+
+CREATE TABLE billing_lock (
     one BIGINT NOT NULL PRIMARY KEY
 );
 

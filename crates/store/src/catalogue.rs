@@ -3,6 +3,7 @@
 use kernel::{Currency, ImportId, Key, MeterId, Month, Quantity, Result};
 
 use crate::db::{Row, Tx, Value, inconsistent, int, text};
+use crate::inbox::Generation;
 
 /// One import of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +200,7 @@ impl Tx {
     /// Records a version of a price sheet.
     pub async fn add_price_sheet(&mut self, sheet: &PriceSheetRow) -> Result<()> {
         self.everything()?;
+        self.changed(Generation::Facts).await?;
         let values = vec![
             text(&sheet.key),
             int(sheet.known_at),
@@ -284,7 +286,7 @@ impl Tx {
             let sql = "DELETE FROM waiting_correction WHERE root_key = $1";
             self.execute(sql, vec![text(root)]).await?;
         }
-        Ok(())
+        self.changed(Generation::Lake).await
     }
 
     /// The segments with usage between two instants that were known at a third, oldest first.

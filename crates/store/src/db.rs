@@ -114,6 +114,17 @@ pub enum Turn {
     Facts,
     /// Usage as it comes in, which does not wait for the rest.
     Inbox,
+    /// Both: what has come in moves on.
+    Usage,
+}
+
+/// Long work that only one does at a time, while others go on reading and writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusive {
+    /// Writing files of the lake.
+    Lake,
+    /// Billing a month.
+    Billing,
 }
 
 /// A value of a column.
@@ -156,7 +167,9 @@ pub struct Db {
     engine: Engine,
     pool: AnyPool,
     /// Whose turn it is within this process, so that waiting costs no connection.
-    turns: Arc<[Arc<Mutex<()>>; 2]>,
+    turns: [Arc<Mutex<()>>; 2],
+    /// Who is at which work within this process.
+    work: [Arc<Mutex<()>>; 2],
 }
 
 impl Db {
@@ -181,13 +194,7 @@ impl Db {
         let pool = pool.connect(&url.to_open()).await.map_err(|error| {
             Error::conflict(format!("the database {url} cannot be opened: {error}"))
         })?;
-        let facts = Arc::new(Mutex::new(()));
-        let inbox = match engine {
-            // There is one writer in all.
-            Engine::Sqlite => Arc::clone(&facts),
-            Engine::Postgres => Arc::default(),
-        };
-        let db = Self { engine, pool, turns: Arc::new([facts, inbox]) };
+        let db = Self { engine, pool, turns: Default::default(), work: Default::default() };
         db.migrate().await?;
         Ok(db)
     }
@@ -198,7 +205,7 @@ impl Db {
             Engine::Sqlite => "BEGIN",
             Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
         };
-        self.begin(scope, statement, None).await
+        self.begin(scope, statement, Vec::new()).await
     }
 
     /// A transaction that may write; others that write wait.
@@ -208,43 +215,57 @@ impl Db {
 
     /// A transaction that may write what a turn is about.
     pub async fn write_in(&self, scope: &Scope, turn: Turn) -> Result<Tx> {
-        let guard = Arc::clone(&self.turns[turn as usize]).lock_owned().await;
+        let turns = match (self.engine, turn) {
+            (Engine::Sqlite, _) | (_, Turn::Facts) => &self.turns[..1],
+            (_, Turn::Inbox) => &self.turns[1..],
+            (_, Turn::Usage) => &self.turns[..],
+        };
+        let mut guards = Vec::with_capacity(turns.len());
+        for turn in turns {
+            guards.push(Arc::clone(turn).lock_owned().await);
+        }
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
-        let mut tx = self.begin(scope, statement, Some(guard)).await?;
+        let mut tx = self.begin(scope, statement, guards).await?;
         if self.engine == Engine::Postgres {
             // The first statement, so that what is read is what the one before has left.
             let lock = match turn {
                 Turn::Facts => "LOCK TABLE known_instant IN EXCLUSIVE MODE",
                 Turn::Inbox => "LOCK TABLE usage_inbox IN EXCLUSIVE MODE",
+                Turn::Usage => "LOCK TABLE known_instant, usage_inbox IN EXCLUSIVE MODE",
             };
             tx.inner.execute(lock).await.map_err(database)?;
         }
         Ok(tx)
     }
 
-    /// Waits until nobody else writes the lake; others wait as long as this is kept. Whoever dies
+    /// Waits until nobody else is at some work; others wait as long as this is kept. Whoever dies
     /// gives it back.
-    pub async fn lake_lock(&self) -> Result<LakeLock> {
+    pub async fn alone(&self, work: Exclusive) -> Result<Alone> {
+        let own = Arc::clone(&self.work[work as usize]).lock_owned().await;
         let mut inner = match self.engine {
-            // One process works with an embedded database, and keeps its own order.
-            Engine::Sqlite => return Ok(LakeLock { _held: None }),
+            // One process works with an embedded database.
+            Engine::Sqlite => return Ok(Alone { _others: None, _own: own }),
             Engine::Postgres => self.pool.begin().await.map_err(database)?,
         };
-        inner.execute("LOCK TABLE lake_lock IN EXCLUSIVE MODE").await.map_err(database)?;
-        Ok(LakeLock { _held: Some(inner) })
+        let lock = match work {
+            Exclusive::Lake => "LOCK TABLE lake_lock IN EXCLUSIVE MODE",
+            Exclusive::Billing => "LOCK TABLE billing_lock IN EXCLUSIVE MODE",
+        };
+        inner.execute(lock).await.map_err(database)?;
+        Ok(Alone { _others: Some(inner), _own: own })
     }
 
     async fn begin(
         &self,
         scope: &Scope,
         statement: &'static str,
-        turn: Option<OwnedMutexGuard<()>>,
+        turns: Vec<OwnedMutexGuard<()>>,
     ) -> Result<Tx> {
         let inner = self.pool.begin_with(statement).await.map_err(database)?;
-        Ok(Tx { engine: self.engine, inner, scope: scope.clone(), _turn: turn })
+        Ok(Tx { engine: self.engine, inner, scope: scope.clone(), _turns: turns })
     }
 
     async fn migrate(&self) -> Result<()> {
@@ -253,7 +274,7 @@ impl Db {
             Engine::Postgres => "BEGIN",
         };
         let scope = Scope::system(Because::Migration);
-        let mut tx = self.begin(&scope, statement, None).await?;
+        let mut tx = self.begin(&scope, statement, Vec::new()).await?;
         if self.engine == Engine::Postgres {
             prepare_postgres(&mut tx).await?;
         }
@@ -296,10 +317,13 @@ async fn prepare_postgres(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-/// Whoever has it writes the lake.
+/// Whoever has it is alone at some work.
 #[derive(Debug)]
-pub struct LakeLock {
-    _held: Option<Transaction<'static, Any>>,
+pub struct Alone {
+    /// Keeps other processes out.
+    _others: Option<Transaction<'static, Any>>,
+    /// Keeps out others of this process.
+    _own: OwnedMutexGuard<()>,
 }
 
 /// A transaction. What is not committed never happened.
@@ -309,7 +333,7 @@ pub struct Tx {
     inner: Transaction<'static, Any>,
     scope: Scope,
     /// Given back after the transaction has ended.
-    _turn: Option<OwnedMutexGuard<()>>,
+    _turns: Vec<OwnedMutexGuard<()>>,
 }
 
 impl Tx {

@@ -52,7 +52,7 @@ impl Tx {
         }
         let mut copied = Vec::new();
         for table in tables {
-            let kept = ["migration", "lake_turn", "usage_inbox_state"].contains(&table.as_str());
+            let kept = ["migration", "generation", "usage_inbox_state"].contains(&table.as_str());
             if kept {
                 target.execute_text(format!("DELETE FROM {table}")).await?;
             } else if target.summary(&table).await? != Summary::default() {

@@ -11,6 +11,7 @@ mod catalogue;
 mod closes;
 mod credits;
 mod db;
+mod inbox;
 mod installation;
 mod migrations;
 mod programme;
@@ -23,7 +24,8 @@ pub use catalogue::{
     ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,
 };
 pub use closes::{CloseRow, DocumentRow, InvoiceRow, LedgerRow, NewInvoice};
-pub use db::{DatabaseUrl, Db, LakeLock, Turn, Tx};
+pub use db::{Alone, DatabaseUrl, Db, Exclusive, Turn, Tx};
+pub use inbox::{Generation, InboxRow, InboxState};
 pub use installation::InstallationRow;
 pub use programme::ProgrammeChanges;
 pub use rates::RateRow;

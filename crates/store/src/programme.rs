@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use kernel::{Key, OrganisationId, Result, SubscriptionId, Zone};
 
 use crate::db::{Row, Tx, Value, inconsistent, int, text};
+use crate::inbox::Generation;
 
 /// Facts that are new or say something else than before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,7 +75,8 @@ impl Tx {
         self.add_prices(changes, &known).await?;
         self.add_taxes(&changes.tax, &known).await?;
         self.add_credits(&changes.credit, &known).await?;
-        self.add_subscriptions(changes, &known).await
+        self.add_subscriptions(changes, &known).await?;
+        self.changed(Generation::Facts).await
     }
 
     async fn add_prices(&mut self, changes: &ProgrammeChanges, known: &Value) -> Result<()> {

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use kernel::{Currency, ExchangeRate, Month, Result};
 
 use crate::db::{Tx, int, text};
+use crate::inbox::Generation;
 
 /// One exchange rate. What it says depends on its source: units of `to` per unit of `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,7 @@ impl Tx {
     /// Adds rates that are new or differ from what was known; says how many.
     pub async fn add_rates(&mut self, rows: &[RateRow], known_at: i64) -> Result<u64> {
         self.everything()?;
+        self.changed(Generation::Facts).await?;
         let Some(first) = rows.iter().map(|row| row.on).min() else { return Ok(0) };
         let last = rows.iter().map(|row| row.on).max().unwrap_or(first);
         let known: std::collections::HashSet<RateRow> =

@@ -6,6 +6,7 @@ use domain::Restatements;
 use kernel::{Month, OrganisationId, Result};
 
 use crate::db::{Tx, Value, int, text};
+use crate::inbox::Generation;
 
 /// A seller's decision to bill an edge of a closed month by what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,7 @@ impl Tx {
     /// Records that facts which became known at an instant price closed months otherwise.
     pub async fn restate(&mut self, months: &[Month], known_at: i64, reason: &str) -> Result<()> {
         self.everything()?;
+        self.changed(Generation::Facts).await?;
         let rows = months.iter().map(|month| vec![text(month), int(known_at), text(reason)]);
         self.insert("INSERT INTO restatement (month, known_at, reason)", "", rows).await
     }

@@ -14,7 +14,7 @@ use documents::{Format, Sink, TableBuilder};
 use jiff::civil::Date;
 use kernel::{Error, Money, Month, Result};
 use rating::{ENGINE_VERSION, EdgeIndex};
-use store::{CloseRow, DocumentRow, InvoiceRow, Tx};
+use store::{CloseRow, DocumentRow, Exclusive, InvoiceRow, Tx};
 
 use super::draw::{Drawing, DrawnEdge};
 use super::frozen::GROUPS;
@@ -23,6 +23,7 @@ use super::{Drawn, Work, last_revision, refuse_other_book};
 use crate::close::billing;
 use crate::frozen::{Ids, write_groups};
 use crate::groups::KeptGroups;
+use crate::imports::events::drain;
 use crate::invoices::place;
 use crate::issuing::{self, BilledLines, Draft, Facts};
 use crate::naming::Naming;
@@ -63,7 +64,13 @@ pub async fn post(
     issue_on: Option<Date>,
     workers: usize,
 ) -> Result<Adjusted> {
+    ctx.decide(Action::Bill, Resource::Period)?;
+    drain(ctx).await?;
+    let _alone = ctx.installation.alone(Exclusive::Billing).await?;
     let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
+    let known_at = tx.known_at(ctx.now_micros()).await?;
+    tx.commit().await?;
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
     let mut revisions = tx.revisions(month).await?;
     let begun = revisions.pop_if(|last| last.revision > 0 && !last.finished);
     let zone = crate::facts::programme(&mut tx, i64::MAX).await?.zone;
@@ -72,13 +79,14 @@ pub async fn post(
         refuse_other_date(&close, issue_on)?;
         let before = revisions.pop().ok_or_else(|| Error::internal("an adjustment of nothing"))?;
         let work = Work::load(&ctx, &mut tx, &before, close.known_at).await?;
+        drop(tx);
         refuse_other_book(&work.now.book, &close)?;
         let drawn = work.draw(workers, &work.beyond(close.issue_on))?;
         (work, Some(close), drawn)
     } else {
         let last = last_revision(&mut tx, month).await?;
-        let known_at = tx.known_at(ctx.now_micros()).await?;
         let work = Work::load(&ctx, &mut tx, &last, known_at).await?;
+        drop(tx);
         let drawn = work.draw(workers, &work.beyond(issue_on.unwrap_or(today)))?;
         work.check_frozen(&ctx, &drawn.groups)?;
         let missing = work.missing(&drawn.groups);
@@ -93,21 +101,22 @@ pub async fn post(
         None if drawing.edges.is_empty() => return Ok(work.nothing(&ctx)),
         None => {
             let close = work.begin(&ctx, issue_on)?;
+            let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
             tx.begin_close(&close).await?;
+            drawing.issue(&mut tx, &close).await?;
+            crash::point();
+            tx.commit().await?;
+            crash::point();
             close
         }
     };
-    if !close.issued {
-        drawing.issue(&mut tx, &close).await?;
-        crash::point();
-        tx.commit().await?;
-        crash::point();
-        tx = ctx.write(Action::Bill, Resource::Period).await?;
-    }
+    let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
     let mut invoices = tx.invoices().await?;
     invoices.retain(|i| i.month == month && i.revision == close.revision);
+    drop(tx);
     let documents = drawing.write(&ctx, &close, &invoices, workers)?;
     crash::point();
+    let mut tx = ctx.write(Action::Bill, Resource::Period).await?;
     tx.finish_close(&close, &documents).await?;
     crash::point();
     tx.commit().await?;

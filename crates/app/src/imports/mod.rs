@@ -1,5 +1,6 @@
 //! Imports: files become facts, each file whole or not at all, and a second time without effect.
 
+pub mod events;
 mod input;
 mod prices;
 mod quarantine;

@@ -12,18 +12,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use desk::{BigDecimal, Comparison, Document, Invoice, Refused};
-use domain::{Action, Programme, RatedBy, Resource};
+use domain::{Action, Because, Programme, RatedBy, Resource};
 use jiff::civil::Date;
 use kernel::{
     Currency, Error, Fault, Faults, ImportId, InvoiceId, Key, Money, Month, OrganisationId, Result,
     Zone,
 };
-use store::{ControlTotal, DocumentRow, ImportRow, ReceivedRow, Tx};
+use store::{ControlTotal, DocumentRow, Exclusive, ImportRow, ReceivedRow, Turn, Tx};
 
+use super::Imported;
 use super::quarantine::Quarantine;
-use super::usage::intake::{self, Intake};
-use super::usage::record::Directory;
-use super::{Imported, UsageOptions};
+use super::usage::intake::{self, Intake, Taken};
+use super::usage::record::{Directory, Reader};
 use crate::sheets::sha256;
 use crate::{Ctx, crash, facts};
 use keep::Writer;
@@ -77,11 +77,11 @@ pub async fn import_received(
     options: &ReceivedOptions,
 ) -> Result<Received> {
     let files = Files::of(paths)?;
-    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
+    let _turn = ctx.installation.alone(Exclusive::Lake).await?;
+    let mut tx = ctx.read(Action::Create, Resource::Import).await?;
     let programme = facts::programme(&mut tx, i64::MAX).await?;
     let edge = Edge::find(&programme, options)?;
     let comparisons = files.compare(options.accept.as_deref())?;
-    let known_at = tx.known_at(ctx.now_micros()).await?;
     let folder = ctx.installation.documents().join("received");
     let (month, units) = (options.month, RefCell::default());
     let writer = Writer { folder: &folder, edge: &edge, month, units };
@@ -95,7 +95,7 @@ pub async fn import_received(
         seller: edge.seller,
         buyer: edge.buyer,
         number,
-        known_at,
+        known_at: 0,
         issue_on: issue_on.unwrap_or_else(|| programme.zone.day_of(ctx.now)),
         net: sums.net,
         tax: sums.tax,
@@ -111,10 +111,13 @@ pub async fn import_received(
     let place = folder.join(row.id.to_string());
     let lines = lines.finish(&place, "reconciliation.parquet")?;
     let taking = Taking { writer: &writer, files: &files, programme: &programme, options };
-    let (rows, usage) = taking.take(&ctx, &mut tx, (&mut row, &place)).await?;
-    tx.add_received(&row).await?;
+    let taken = taking.take(&ctx, tx, (&mut row, &place)).await?;
     let documents =
-        [document(row.id, &lines, row.lines)?, document(row.id, &rows, row.daily_rows)?];
+        [document(row.id, &lines, row.lines)?, document(row.id, &taken.rows, row.daily_rows)?];
+    let mut tx = ctx.system_write(Because::Metering, Turn::Usage).await?;
+    row.known_at = tx.known_at(ctx.now_micros()).await?;
+    let usage = taken.add(&ctx, &mut tx, (&row, options)).await?;
+    tx.add_received(&row).await?;
     tx.add_documents(row.month, &documents).await?;
     crash::point();
     tx.commit().await?;
@@ -131,26 +134,21 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Completes the invoice's row; returns where the kept file lies, and what became of its rows.
+    /// Completes the invoice's row.
     async fn take(
         &self,
         ctx: &Ctx<'_>,
-        tx: &mut Tx,
+        mut tx: Tx,
         (row, place): (&mut ReceivedRow, &Path),
-    ) -> Result<(PathBuf, Imported)> {
+    ) -> Result<TakenDaily> {
         let lake = ctx.installation.lake();
-        intake::sweep(&lake, tx).await?;
-        let index = intake::Index::open(&lake, tx).await?;
+        intake::sweep(&lake, &mut tx).await?;
+        let index = intake::Index::open(ctx.installation, &mut tx).await?;
+        drop(tx);
         let import = ImportId::derived(&format!("received/{}", row.id));
-        let usage = UsageOptions {
-            source: self.options.seller.clone(),
-            format: None,
-            subscription: None,
-            quarantine: None,
-        };
         let directory = Directory::of(self.programme);
-        let quarantine = Quarantine::new(None);
-        let mut taker = Intake::new(&lake, import, &usage, directory, index, quarantine);
+        let reader = Reader::new(self.options.seller.as_str(), None, directory.into());
+        let mut taker = Intake::new(&lake, import, reader, index, Quarantine::new(None));
         let (daily, rows) = self.writer.daily(self.files, (row, &mut taker))?;
         let different = self.writer.units.borrow().differences();
         if self.options.accept.is_none() && !different.is_empty() {
@@ -163,23 +161,45 @@ impl Taking<'_> {
         row.daily_rows = daily.rows;
         row.daily_billed = daily.billed.normalized().to_plain_string();
         let name = file_name(&self.files.daily);
-        let taken = taker.finish(&name)?;
-        let mut notes = taken.notes;
-        notes.extend(daily.notes());
-        notes.extend(super::usage::late(&lake, tx, &taken.added).await?);
+        let mut taken = taker.finish(&name)?;
+        taken.notes.extend(daily.notes());
+        Ok(TakenDaily { import, rows, name, taken })
+    }
+}
+
+/// What has become of a daily file.
+struct TakenDaily {
+    import: ImportId,
+    /// Where it is kept.
+    rows: PathBuf,
+    name: String,
+    taken: Taken,
+}
+
+impl TakenDaily {
+    /// Makes what was used known.
+    async fn add(
+        self,
+        ctx: &Ctx<'_>,
+        tx: &mut Tx,
+        (row, options): (&ReceivedRow, &ReceivedOptions),
+    ) -> Result<Imported> {
+        let Self { import, name, mut taken, .. } = self;
         let imported = ImportRow {
-            subject: self.options.seller.to_string(),
+            subject: options.seller.to_string(),
             file_name: name,
             rows_read: taken.counts.read,
             rows_taken: taken.counts.new,
             rows_duplicate: taken.counts.duplicate,
             rows_conflicting: taken.counts.conflicting,
-            conflicts_path: taken.conflicts_path,
+            conflicts_path: taken.conflicts_path.clone(),
             ..import_row(row)
         };
         tx.add_import(&imported, &taken.totals).await?;
-        tx.add_usage(import, row.known_at, &taken.added).await?;
-        Ok((rows, imported_usage(imported, taken.totals, notes, false)))
+        taken.add(tx, import, row.known_at).await?;
+        let lake = ctx.installation.lake();
+        taken.notes.extend(super::usage::late(&lake, tx, &taken.added).await?);
+        Ok(imported_usage(imported, taken.totals, taken.notes, false))
     }
 }
 

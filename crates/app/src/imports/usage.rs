@@ -8,9 +8,9 @@ mod tabular;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use domain::{Action, BillingPeriods, Resource};
+use domain::{Action, Because, BillingPeriods, Resource};
 use kernel::{Error, Key, Result, SubscriptionId};
-use store::ImportRow;
+use store::{Exclusive, ImportRow, Turn};
 
 use super::input::Input;
 use super::quarantine::Quarantine;
@@ -19,7 +19,7 @@ use crate::adjust::Touched;
 use crate::{Ctx, crash, facts};
 
 use intake::Intake;
-use record::Directory;
+use record::{Directory, Reader};
 
 /// What kind of import this is, in the catalogue.
 const KIND: &str = "usage";
@@ -72,44 +72,62 @@ pub struct UsageOptions {
     pub quarantine: Option<PathBuf>,
 }
 
+/// How often an import begins again because its ids have just come in otherwise.
+const ATTEMPTS_MAX: u32 = 5;
+
 /// Imports a file of usage.
 ///
 /// # Errors
 /// Where the file cannot be read or has bad rows.
 pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> Result<Imported> {
+    ctx.decide(Action::Create, Resource::Import)?;
     let input = Input::open(path)?;
+    let _turn = ctx.installation.alone(Exclusive::Lake).await?;
+    let mut attempt = 1;
+    loop {
+        match import_once(&ctx, &input, options).await {
+            Err(Error::Busy(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
+            done => return done,
+        }
+    }
+}
+
+/// Reads the file beside everybody else; only what makes it known takes a turn with others.
+async fn import_once(ctx: &Ctx<'_>, input: &Input, options: &UsageOptions) -> Result<Imported> {
     let subject = options.source.to_string();
-    let mut tx = ctx.write(Action::Create, Resource::Import).await?;
     // Rows that name no subscription mean something else for each.
     let read_as = match options.subscription {
         Some(subscription) => format!("{}/{subscription}", input.sha256),
         None => input.sha256.clone(),
     };
+    let lake = ctx.installation.lake();
+    let mut tx = ctx.system_read(Because::Metering).await?;
     let import = match super::before(&mut tx, KIND, &subject, &read_as).await? {
         Before::Done(imported, _) => return Ok(*imported),
         Before::Open(id) => id,
     };
     let directory = Directory::of(&facts::programme(&mut tx, i64::MAX).await?);
-    let lake = ctx.installation.lake();
     intake::sweep(&lake, &mut tx).await?;
-    let index = intake::Index::open(&lake, &mut tx).await?;
+    let index = intake::Index::open(ctx.installation, &mut tx).await?;
+    drop(tx);
+    let reader = Reader::new(options.source.as_str(), options.subscription, directory.into());
     let quarantine = Quarantine::new(options.quarantine.as_deref());
-    let mut intake = Intake::new(&lake, import, options, directory, index, quarantine);
-    match options.format.map_or_else(|| format_of(&input), Ok)? {
-        UsageFormat::Csv => tabular::csv(&ctx, &input, &mut intake)?,
-        UsageFormat::Parquet => tabular::parquet(&ctx, &input, &mut intake)?,
-        UsageFormat::JsonLines => json::lines(&ctx, &input, &mut intake)?,
-        UsageFormat::Utilization => json::utilization(&ctx, &input, &mut intake)?,
+    let mut intake = Intake::new(&lake, import, reader, index, quarantine);
+    match options.format.map_or_else(|| format_of(input), Ok)? {
+        UsageFormat::Csv => tabular::csv(ctx, input, &mut intake)?,
+        UsageFormat::Parquet => tabular::parquet(ctx, input, &mut intake)?,
+        UsageFormat::JsonLines => json::lines(ctx, input, &mut intake)?,
+        UsageFormat::Utilization => json::utilization(ctx, input, &mut intake)?,
     }
     ctx.progress.end();
-    let known_at = tx.known_at(ctx.now_micros()).await?;
     let mut taken = intake.finish(&input.name)?;
-    taken.notes.extend(late(&lake, &mut tx, &taken.added).await?);
+    let mut tx = ctx.system_write(Because::Metering, Turn::Usage).await?;
+    let known_at = tx.known_at(ctx.now_micros()).await?;
     let row = ImportRow {
         id: import,
         kind: KIND.into(),
         subject,
-        file_name: input.name,
+        file_name: input.name.clone(),
         sha256: read_as,
         known_at,
         rows_read: taken.counts.read,
@@ -118,10 +136,11 @@ pub async fn import_usage(ctx: Ctx<'_>, path: &Path, options: &UsageOptions) -> 
         rows_conflicting: taken.counts.conflicting,
         rows_quarantined: taken.counts.quarantined,
         rows_waiting: taken.added.waiting.len() as u64,
-        conflicts_path: taken.conflicts_path,
+        conflicts_path: taken.conflicts_path.clone(),
     };
     tx.add_import(&row, &taken.totals).await?;
-    tx.add_usage(import, known_at, &taken.added).await?;
+    taken.add(&mut tx, import, known_at).await?;
+    taken.notes.extend(late(&lake, &mut tx, &taken.added).await?);
     crash::point();
     tx.commit().await?;
     crash::point();

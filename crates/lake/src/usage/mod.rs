@@ -8,6 +8,7 @@
 
 mod chunk;
 mod file;
+mod packed;
 mod read;
 mod selected;
 
@@ -22,6 +23,7 @@ use crate::events::EventDigest;
 
 pub use chunk::{ChunkWritten, UsageChunk};
 pub use file::batches_of;
+pub use packed::{pack, unpack};
 pub use read::{Columns, UsageReader, Wanted, resolve};
 
 /// The most characters that a text of a usage record may have.

@@ -20,7 +20,8 @@ fn run(
 ) -> EventRun {
     let path = folder.join(name);
     let sorted = entries.iter().map(|(key, digest)| Ok(EventEntry { key: *key, digest: *digest }));
-    assert_eq!(write_run(&path, sorted).unwrap(), entries.len() as u64);
+    let count = entries.len() as u64;
+    assert_eq!(write_run(&path, count, sorted).unwrap(), count);
     EventRun::open(&path).unwrap()
 }
 
@@ -94,4 +95,35 @@ fn a_file_that_is_cut_off_is_refused() {
     assert!(EventRun::open(&path).unwrap_err().to_string().contains("not a run of event ids"));
     std::fs::write(&path, b"something else").unwrap();
     assert!(EventRun::open(&path).is_err());
+}
+
+#[test]
+fn the_filter_lets_few_unknown_ids_pass_and_every_known_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = entries(&(0..50_000).collect::<Vec<_>>());
+    let run = run(folder.path(), "run", &known);
+    let passing = |ids: std::ops::Range<u64>| {
+        ids.filter(|id| run.may_have(EventKey::of("meter", &id.to_string()))).count()
+    };
+    assert_eq!(passing(0..50_000), 50_000);
+    let passed = passing(1_000_000..1_050_000);
+    assert!(passed < 1_000, "{passed} of 50,000 unknown ids pass");
+}
+
+#[test]
+fn runs_without_a_filter_are_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = entries(&(0..1_000).collect::<Vec<_>>());
+    let path = folder.path().join("old");
+    let all = known.iter().map(|(key, digest)| EventEntry { key: *key, digest: *digest });
+    let mut bytes = b"skyhandel-ids-1\n".to_vec();
+    bytes.extend(EventEntry::write_all(all));
+    std::fs::write(&path, bytes).unwrap();
+    let old = EventRun::open(&path).unwrap();
+    let keys: Vec<EventKey> = known.keys().copied().collect();
+    assert_eq!(looked_up(&old, &keys), known);
+    let path = folder.path().join("merged");
+    let newer = run(folder.path(), "newer", &entries(&(1_000..2_000).collect::<Vec<_>>()));
+    assert_eq!(merge_runs(&path, &[old, newer]).unwrap(), 2_000);
+    assert_eq!(looked_up(&EventRun::open(&path).unwrap(), &keys), known);
 }

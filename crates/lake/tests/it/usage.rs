@@ -8,7 +8,8 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use kernel::{OrganisationId, Quantity, SubscriptionId};
 use lake::usage::{
-    Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord, Wanted, resolve,
+    Columns, SegmentInfo, UsageChunk, UsageDetails, UsageReader, UsageRecord, Wanted, pack,
+    resolve, unpack,
 };
 use lake::{PartitionHash, Partitioning};
 use proptest::prelude::*;
@@ -309,5 +310,44 @@ proptest! {
             prop_assert_eq!(&apart_only, &some);
             prop_assert_eq!(rows_that_count(cut.path(), &apart, partitioning, &only), some.len());
         }
+    }
+}
+
+fn any_record() -> impl Strategy<Value = UsageRecord> {
+    let text = || prop_oneof![Just(String::new()), "[a-c]{1,3}", ".{0,20}"];
+    let details = prop::array::uniform8(text());
+    let ids = ("[a-z0-9]{1,20}", prop::option::of("[a-z]{1,5}"), any::<Option<u128>>());
+    let times = (any::<i32>(), any::<i64>(), 0i64..1 << 45);
+    (ids, text(), times, any::<i128>(), any::<u128>(), details).prop_map(
+        |((id, corrects, entitlement), unit, (recorded, start, length), quantity, of, details)| {
+            let mut record = record(&id, 0, 0, 0, "0");
+            record.corrects = corrects;
+            record.entitlement =
+                entitlement.map(|id| kernel::EntitlementId::from_random(id.to_be_bytes()));
+            record.customer = OrganisationId::from_random(of.to_be_bytes());
+            record.unit = unit;
+            record.recorded_at = recorded.into();
+            record.start = start / 2;
+            record.end = record.start + length;
+            record.quantity = Quantity::from_mantissa(quantity);
+            for (name, detail) in UsageDetails::NAMES.iter().zip(details) {
+                *record.details.get_mut(name).unwrap() = detail;
+            }
+            record
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn packed_records_come_back_as_they_were(
+        records in prop::collection::vec(any_record(), 0..20),
+        damage in any::<prop::sample::Index>(),
+    ) {
+        let packed = pack(&records.iter().collect::<Vec<_>>());
+        prop_assert_eq!(&unpack(&packed).unwrap(), &records);
+        // What is cut off is noticed.
+        let cut = damage.index(packed.len());
+        prop_assert!(unpack(&packed[..cut]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use domain::Scope;
 use kernel::Error;
-use store::{DatabaseUrl, Db, Turn, Tx};
+use store::{DatabaseUrl, Db, Exclusive, Turn, Tx};
 use testkit::TestDatabase;
 
 use crate::SCOPE;
@@ -65,13 +65,13 @@ async fn writers_take_turns_and_none_starts_again() {
 async fn the_lake_is_written_by_one_at_a_time() {
     let (fresh, db) = fresh().await;
     let (here, there) = (db.clone(), fresh.open().await);
-    let held = here.lake_lock().await.unwrap();
+    let held = here.alone(Exclusive::Lake).await.unwrap();
     if !fresh.database.is_shared() {
         return;
     }
     let (taken, mut seen) = tokio::sync::oneshot::channel();
     let waiting = tokio::spawn(async move {
-        let lock = there.lake_lock().await.unwrap();
+        let lock = there.alone(Exclusive::Lake).await.unwrap();
         taken.send(()).unwrap();
         lock
     });

@@ -5,47 +5,53 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kernel::{Error, Fault, ImportId, MeterId, Month, Quantity, Result};
 use lake::events::{EventDigest, EventEntry, EventKey, EventRun, RUNS_MAX, merge_runs, write_run};
 use lake::usage::{SegmentInfo, UsageChunk, UsageRecord};
 use store::{ControlTotal, SegmentRow, Tx, UsageAdded, WaitingCorrection};
 
-use super::UsageOptions;
-use super::record::{Directory, FIELDS, RawRecord, Reader};
-use crate::crash;
+use super::record::{FIELDS, RawRecord, Reader};
 use crate::imports::quarantine::Quarantine;
 use crate::sheets::hex;
+use crate::{Installation, crash};
 
 /// Records that are collected before they are written.
 const CHUNK_ROWS: usize = 1_000_000;
 
-/// The ids that are known: runs of earlier imports.
+/// The ids that are known.
 pub(in crate::imports) struct Index {
-    runs: Vec<(String, EventRun)>,
+    /// Those in the lake.
+    runs: Vec<(String, Arc<EventRun>)>,
+    /// Those that are acknowledged and wait for their place in the lake.
+    inbox: HashMap<EventKey, EventDigest>,
+    /// How far the inbox was.
+    inbox_last: i64,
     waiting: HashMap<EventKey, Vec<WaitingCorrection>>,
 }
 
 impl Index {
-    pub async fn open(lake: &Path, tx: &mut Tx) -> Result<Self> {
-        let mut runs = Vec::new();
-        for (path, entries) in tx.event_runs().await? {
-            let run = EventRun::open(&lake.join(&path))?;
-            if run.len() != entries {
-                return Err(Error::conflict(format!(
-                    "{path} has {} event ids instead of {entries}; restore it from a backup",
-                    run.len()
-                )));
-            }
-            runs.push((path, run));
+    /// What is known of ids, in the lake and on its way there.
+    pub async fn open(installation: &Installation, tx: &mut Tx) -> Result<Self> {
+        let mut index = Self::of_lake(installation, tx).await?;
+        index.inbox_last = tx.inbox_state().await?.last;
+        for (_, ids) in tx.inbox_ids(0).await? {
+            index.inbox.extend(EventEntry::read_all(&ids).map(|entry| (entry.key, entry.digest)));
         }
+        Ok(index)
+    }
+
+    /// What is known of the ids in the lake alone.
+    pub async fn of_lake(installation: &Installation, tx: &mut Tx) -> Result<Self> {
+        let runs = installation.event_runs(tx.event_runs().await?)?;
         let mut waiting: HashMap<EventKey, Vec<WaitingCorrection>> = HashMap::new();
         for correction in tx.waiting_corrections().await? {
             let root = EventKey::from_hex(&correction.root_key)
                 .ok_or_else(|| Error::internal("a waiting correction without a key"))?;
             waiting.entry(root).or_default().push(correction);
         }
-        Ok(Self { runs, waiting })
+        Ok(Self { runs, inbox: HashMap::new(), inbox_last: 0, waiting })
     }
 }
 
@@ -57,6 +63,37 @@ pub(in crate::imports) struct Taken {
     pub added: UsageAdded,
     pub notes: Vec<String>,
     pub quarantine: Option<PathBuf>,
+    /// The new ids.
+    ids: Vec<Arc<EventRun>>,
+    inbox_last: i64,
+}
+
+impl Taken {
+    /// Says that the ids come from the inbox: they are known there.
+    pub fn ids_are_acknowledged(&mut self) {
+        self.ids.clear();
+    }
+
+    /// Makes known what was taken.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where an event with one of the new ids and other content has been
+    /// acknowledged meanwhile: taken once more, the row is a conflict.
+    pub async fn add(&self, tx: &mut Tx, import: ImportId, known_at: i64) -> Result<()> {
+        for (_, came) in tx.inbox_ids(self.inbox_last).await? {
+            let mut came: Vec<EventEntry> = EventEntry::read_all(&came).collect();
+            came.sort_unstable();
+            let keys: Vec<EventKey> = came.iter().map(|entry| entry.key).collect();
+            for ids in &self.ids {
+                let mut other = false;
+                ids.look_up(&keys, |at, digest| other |= digest != came[at].digest)?;
+                if other {
+                    return Err(Error::Busy("events with the same ids have just come in".into()));
+                }
+            }
+        }
+        tx.add_usage(import, known_at, &self.added).await
+    }
 }
 
 /// What became of the rows of a file.
@@ -100,7 +137,7 @@ pub(in crate::imports) struct Intake<'a> {
     pending: Vec<Pending>,
     chunks: u32,
     /// Runs of this import.
-    staged: Vec<(String, EventRun)>,
+    staged: Vec<(String, Arc<EventRun>)>,
     segments: Vec<SegmentInfo>,
     meters: BTreeSet<(Month, String)>,
     waiting: Vec<Waiting>,
@@ -110,21 +147,22 @@ pub(in crate::imports) struct Intake<'a> {
     unit_index: HashMap<String, u32>,
     counts: Counts,
     notes: Vec<String>,
+    /// Whether whoever sent the records was told that they are taken.
+    acknowledged: bool,
 }
 
 impl<'a> Intake<'a> {
     pub fn new(
         lake: &'a Path,
         import: ImportId,
-        options: &UsageOptions,
-        directory: Directory,
+        reader: Reader,
         index: Index,
         quarantine: Quarantine,
     ) -> Self {
         Self {
             lake,
             import,
-            reader: Reader::new(options.source.as_str(), options.subscription, directory),
+            reader,
             index,
             quarantine,
             chunk: UsageChunk::default(),
@@ -140,6 +178,7 @@ impl<'a> Intake<'a> {
             unit_index: HashMap::new(),
             counts: Counts::default(),
             notes: Vec::new(),
+            acknowledged: false,
         }
     }
 
@@ -163,6 +202,15 @@ impl<'a> Intake<'a> {
     pub fn bad(&mut self, faults: Vec<Fault>, record: &BTreeMap<&str, &str>) -> Result<()> {
         self.counts.read += 1;
         self.quarantine.put(faults, record)
+    }
+
+    /// Takes a record that has been acknowledged: a correction of something else does not count,
+    /// but it is kept.
+    pub fn take_acknowledged(&mut self, record: &UsageRecord) -> Result<()> {
+        self.acknowledged = true;
+        self.counts.read += 1;
+        self.collect(record, self.counts.read);
+        if self.chunk.len() >= CHUNK_ROWS { self.flush() } else { Ok(()) }
     }
 
     /// Takes a row.
@@ -246,6 +294,11 @@ impl<'a> Intake<'a> {
         for (_, run) in self.index.runs.iter().chain(&self.staged) {
             run.look_up(keys, |at, digest| known[at] = Some(digest))?;
         }
+        if !self.index.inbox.is_empty() {
+            for (key, known) in keys.iter().zip(&mut known) {
+                *known = known.or_else(|| self.index.inbox.get(key).copied());
+            }
+        }
         Ok(known)
     }
 
@@ -291,6 +344,7 @@ impl<'a> Intake<'a> {
             let record = &pending[at];
             match known.or_else(|| fresh.get(&root).copied()) {
                 Some(event) if event.identity == record.digest.corrected_identity() => {}
+                Some(_) if self.acknowledged => {}
                 Some(_) => {
                     keep[at] = false;
                     fresh.remove(&record.key);
@@ -342,6 +396,9 @@ impl<'a> Intake<'a> {
             }
         });
         for (row, event_id) in bad {
+            if self.acknowledged {
+                continue;
+            }
             // Its file was written before the event came: the whole import is refused.
             let fault = mismatch_fault(&self.reader.file, row, Some(event_id.clone()));
             self.quarantine.refuse(fault);
@@ -363,14 +420,15 @@ impl<'a> Intake<'a> {
         let name = format!("{}-{:03}", self.import, self.chunks);
         self.segments.extend(chunk.write(self.lake, &name)?.segments);
         crash::point();
+        let count = fresh.len() as u64;
         let entries = fresh.into_iter().map(|(key, digest)| Ok(EventEntry { key, digest }));
-        self.staged.push(self.run(&name, |path| write_run(path, entries))?);
+        self.staged.push(self.run(&name, |path| write_run(path, count, entries))?);
         self.chunks += 1;
         crash::point();
         if self.staged.len() >= RUNS_MAX {
             let name = format!("{}-{:03}-merged", self.import, self.chunks);
             let staged = std::mem::take(&mut self.staged);
-            let runs: Vec<EventRun> = staged.into_iter().map(|(_, run)| run).collect();
+            let runs: Vec<Arc<EventRun>> = staged.into_iter().map(|(_, run)| run).collect();
             self.staged.push(self.run(&name, |path| merge_runs(path, &runs))?);
         }
         Ok(())
@@ -381,13 +439,13 @@ impl<'a> Intake<'a> {
         &self,
         name: &str,
         write: impl FnOnce(&Path) -> Result<u64>,
-    ) -> Result<(String, EventRun)> {
+    ) -> Result<(String, Arc<EventRun>)> {
         let folder = self.lake.join("events");
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let path = format!("events/{name}.ids");
         let file = self.lake.join(&path);
         write(&file)?;
-        Ok((path, EventRun::open(&file)?))
+        Ok((path, Arc::new(EventRun::open(&file)?)))
     }
 
     /// Writes the rest and makes everything durable; nothing counts before it is catalogued.
@@ -404,6 +462,7 @@ impl<'a> Intake<'a> {
                 Some(path)
             }
         };
+        let ids = self.staged.iter().map(|(_, run)| Arc::clone(run)).collect();
         self.compact()?;
         self.sync()?;
         let runs = self.index.runs.iter().chain(&self.staged);
@@ -439,6 +498,8 @@ impl<'a> Intake<'a> {
             added,
             notes: self.notes,
             quarantine,
+            ids,
+            inbox_last: self.index.inbox_last,
         })
     }
 
@@ -449,7 +510,7 @@ impl<'a> Intake<'a> {
         runs.append(&mut self.staged);
         runs.sort_by(|(a, left), (b, right)| right.len().cmp(&left.len()).then(a.cmp(b)));
         if runs.len() > RUNS_MAX {
-            let small: Vec<EventRun> =
+            let small: Vec<Arc<EventRun>> =
                 runs.split_off(RUNS_MAX / 2).into_iter().map(|(_, run)| run).collect();
             let name = format!("{}-all", self.import);
             runs.push(self.run(&name, |path| merge_runs(path, &small))?);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use domain::Programme;
 use kernel::{
@@ -106,12 +107,14 @@ impl RawRecord<'_> {
 struct Holder {
     subscription: SubscriptionId,
     customer: OrganisationId,
+    /// Whose cloud it is.
+    provider: OrganisationId,
     entitlement: Option<EntitlementId>,
     active: (i64, i64),
 }
 
 /// The subscriptions and entitlements of a programme, by id.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::imports) struct Directory {
     holders: HashMap<SubscriptionId, Holder>,
 }
@@ -120,10 +123,12 @@ impl Directory {
     pub fn of(programme: &Programme) -> Self {
         let mut holders = HashMap::new();
         for subscription in programme.subscriptions.values() {
-            let Some(customer) = subscription.customer() else { continue };
+            let ends = subscription.path.first().copied().zip(subscription.customer());
+            let Some((provider, customer)) = ends else { continue };
             let holder = Holder {
                 subscription: subscription.id,
                 customer,
+                provider,
                 entitlement: None,
                 active: subscription.validity.micros(&programme.zone),
             };
@@ -166,19 +171,26 @@ pub(in crate::imports) struct Reader {
     pub subscription: Option<SubscriptionId>,
     /// Whether event ids are derived, because the source has none.
     pub derives_ids: bool,
-    pub directory: Directory,
+    /// The provider whose subscriptions alone may be named; all may if there is none.
+    pub metered_by: Option<OrganisationId>,
+    directory: Arc<Directory>,
     /// How often a derived id has occurred.
     occurrences: HashMap<[u8; 16], u32>,
 }
 
 impl Reader {
-    pub fn new(source: &str, subscription: Option<SubscriptionId>, directory: Directory) -> Self {
+    pub fn new(
+        source: &str,
+        subscription: Option<SubscriptionId>,
+        directory: Arc<Directory>,
+    ) -> Self {
         Self {
             file: String::new(),
             source: source.to_owned(),
             names: Field::NAMES.map(|(_, names)| names[0].to_owned()),
             subscription,
             derives_ids: false,
+            metered_by: None,
             directory,
             occurrences: HashMap::new(),
         }
@@ -284,6 +296,7 @@ impl Reader {
             _ => self.parsed(raw, field, faults)?,
         };
         let found = self.directory.find(named, resource_uri);
+        let found = found.filter(|found| self.metered_by.is_none_or(|by| by == found.provider));
         if found.is_none() {
             let reason = "is neither a subscription nor an entitlement of the programme; add it \
                           to the programme file and apply that first";
