@@ -58,6 +58,15 @@ impl World {
         self.folder.path()
     }
 
+    /// The same installation as another process finds it.
+    pub fn reopened(self) -> Result<Self> {
+        let Self { installation, now, runtime, database, folder } = self;
+        drop(installation);
+        let data = folder.path().join("data");
+        let installation = runtime.block_on(Installation::open(&data, Some(database.url())))?;
+        Ok(Self { installation, now, runtime, database, folder })
+    }
+
     /// The database in which everything is kept.
     pub const fn database(&self) -> &TestDatabase {
         &self.database

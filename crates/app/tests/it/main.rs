@@ -7,6 +7,7 @@ mod bad_input;
 mod calendars;
 mod determinism;
 mod earned_credit;
+mod events;
 mod imports;
 mod legacy_offers;
 mod partner_center;
