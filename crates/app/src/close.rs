@@ -67,20 +67,17 @@ pub async fn close(
     drain(ctx).await?;
     let _alone = ctx.installation.alone(Exclusive::Billing).await?;
     let mut tx = ctx.read(Action::Bill, Resource::Period).await?;
-    let begun = match tx.period_close(month).await? {
-        Some(close) => {
-            refuse_other_date(&close, issue_on)?;
-            if close.finished {
-                return report(&ctx, &mut tx, close, true).await;
-            }
-            let (known, book) = load(&ctx, &mut tx, &close).await?;
-            let totals = totals(&ctx, tx, &close, &known, &book, workers).await?;
-            Begun { close, known, book, totals }
+    let begun = if let Some(close) = tx.period_close(month).await? {
+        refuse_other_date(&close, issue_on)?;
+        if close.finished {
+            return report(&ctx, &mut tx, close, true).await;
         }
-        None => {
-            drop(tx);
-            begin(&ctx, month, issue_on, workers).await?
-        }
+        let (known, book) = load(&ctx, &mut tx, &close).await?;
+        let totals = totals(&ctx, tx, &close, &known, &book, workers).await?;
+        Begun { close, known, book, totals }
+    } else {
+        drop(tx);
+        begin(&ctx, month, issue_on, workers).await?
     };
     let Begun { mut close, known, book, totals } = begun;
     let mut tx = ctx.read(Action::Bill, Resource::Period).await?;

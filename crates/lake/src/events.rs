@@ -212,7 +212,7 @@ impl EventRun {
         }
         let body = length - MAGIC.len() as u64;
         let path = path.to_owned();
-        if magic == *MAGIC_PLAIN && body % ENTRY as u64 == 0 {
+        if magic == *MAGIC_PLAIN && body.is_multiple_of(ENTRY as u64) {
             let (entries, filter) = (body / ENTRY as u64, Filter::default());
             return Ok(Self { path, file, entries, filter });
         }
@@ -223,7 +223,7 @@ impl EventRun {
         let before = entries.checked_mul(ENTRY as u64).map(|bytes| MAGIC.len() as u64 + bytes);
         let filter = before.and_then(|before| at.checked_sub(before).map(|bytes| (before, bytes)));
         match filter {
-            Some((from, bytes)) if magic == *MAGIC && bytes % 64 == 0 => {
+            Some((from, bytes)) if magic == *MAGIC && bytes.is_multiple_of(64) => {
                 let mut filter = vec![0; bytes as usize];
                 file.read_exact_at(&mut filter, from).map_err(Error::file(&path))?;
                 let words = filter

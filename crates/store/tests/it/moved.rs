@@ -21,7 +21,7 @@ async fn filled() -> (Fresh, store::Db) {
 }
 
 fn document(at: u32) -> store::DocumentRow {
-    let invoice = (at % 2 == 0).then(|| kernel::InvoiceId::derived(&at.to_string()));
+    let invoice = at.is_multiple_of(2).then(|| kernel::InvoiceId::derived(&at.to_string()));
     store::DocumentRow {
         revision: 0,
         path: format!("2026-10/{at}"),
