@@ -2,6 +2,11 @@
 
 use kernel::{Error, Result};
 
+/// An id for a request that has brought none.
+pub fn request_id() -> String {
+    bytes::<8>().map_or_else(|_| "unknown".to_owned(), |bytes| crate::sheets::hex(&bytes))
+}
+
 /// Random bytes that nobody can guess.
 ///
 /// # Errors

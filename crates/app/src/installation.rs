@@ -154,6 +154,49 @@ impl Installation {
         Ok(runs)
     }
 
+    /// The installation's id, by which others know it.
+    ///
+    /// # Errors
+    /// Where the data folder cannot be read.
+    pub fn id(&self) -> Result<String> {
+        let identity = read_identity(&self.folder)?;
+        identity
+            .map(|identity| identity.installation_id)
+            .ok_or_else(|| Error::internal("the data folder has no identity"))
+    }
+
+    /// The key that signs tokens: made once, kept beside the database and not in it, for the
+    /// system's user alone.
+    ///
+    /// # Errors
+    /// Where it can be neither read nor made.
+    pub fn token_key(&self) -> Result<Vec<u8>> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let path = self.folder.join("token.key");
+        if !path.exists() {
+            let mut options = File::options();
+            let made = options.write(true).create_new(true).mode(0o600).open(&path);
+            match made.and_then(|mut file| {
+                file.write_all(&chance::bytes::<32>().unwrap_or_default())?;
+                file.sync_all()
+            }) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::file(&path)(error)),
+            }
+        }
+        let key = std::fs::read(&path).map_err(Error::file(&path))?;
+        if key.len() == 32 && key.iter().any(|byte| *byte != 0) {
+            return Ok(key);
+        }
+        Err(Error::conflict(format!(
+            "{} is not a key; remove it to make a new one",
+            path.display()
+        )))
+    }
+
     /// Waits until nobody else is at some work, in this process or another.
     pub(crate) async fn alone(&self, work: Exclusive) -> Result<Alone> {
         self.db.alone(work).await

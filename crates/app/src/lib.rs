@@ -4,6 +4,7 @@
 //! **Does not own** any rule, any SQL, any layout of a document.
 
 pub mod adjust;
+pub mod applications;
 pub mod bench;
 mod chance;
 pub mod close;
@@ -29,6 +30,7 @@ pub mod shadow;
 mod sheets;
 mod taxes;
 
+pub use chance::request_id;
 pub use installation::{Ctx, Installation, Moved, move_database};
 pub use partitions::workers;
 pub use progress::{NoProgress, Progress};

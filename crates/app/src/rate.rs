@@ -1,6 +1,6 @@
 //! Rating an open month: what everybody would be billed now. Nothing is frozen.
 
-use domain::{Action, Resource};
+use domain::{Action, Because, Resource};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +85,8 @@ pub async fn rate(
     workers: usize,
     lines: Option<&Path>,
 ) -> Result<Rated> {
-    let mut tx = ctx.read(Action::Read, Resource::OpenPeriod).await?;
+    let scope = ctx.decide(Action::Read, Resource::OpenPeriod)?;
+    let mut tx = ctx.system_read(Because::Rating).await?;
     let known = Known::load(&ctx, &mut tx, month, i64::MAX).await?;
     let book = known.book(month)?;
     let usage = PeriodUsage::load(&ctx, &mut tx, book.usage_period(), i64::MAX).await?;
@@ -104,7 +105,29 @@ pub async fn rate(
         missing: describe(&known, &book, &totals),
         rate_book: book.hash().to_string(),
         closed,
-    })
+    }
+    .seen_by(scope.party(), &known))
+}
+
+impl Rated {
+    /// What an organisation may see: the edges of which it is a side, and of those it buys on not
+    /// what the seller pays.
+    fn seen_by(mut self, party: Option<OrganisationId>, known: &Known) -> Self {
+        let Some(party) = party else { return self };
+        self.edges.retain(|edge| edge.seller == party || edge.buyer == party);
+        for edge in self.edges.iter_mut().filter(|edge| edge.seller != party) {
+            edge.bought.clear();
+            edge.margin = None;
+        }
+        let own = known.programme.key_of(party);
+        self.missing.retain(|missing| {
+            missing.edge.as_ref().is_some_and(|(seller, buyer)| *seller == own || *buyer == own)
+        });
+        // The whole installation's, which nobody else may count.
+        self.records = 0;
+        self.rate_book = String::new();
+        self
+    }
 }
 
 /// The error of a month that cannot be closed because usage has no price.

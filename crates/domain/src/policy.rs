@@ -22,20 +22,17 @@ pub enum Duty {
     SalesAgent,
     /// Bills: invoices, files, explanations.
     BillingAgent,
-    /// Helps customers: sees what they have, not what it costs.
-    HelpdeskAgent,
     /// Sends usage and nothing else: a meter.
     MeteringAgent,
 }
 
 impl Duty {
     /// Every duty with the name it has in files.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 5] = [
         ("operator", Self::Operator),
         ("admin-agent", Self::AdminAgent),
         ("sales-agent", Self::SalesAgent),
         ("billing-agent", Self::BillingAgent),
-        ("helpdesk-agent", Self::HelpdeskAgent),
         ("metering-agent", Self::MeteringAgent),
     ];
 }
@@ -69,16 +66,8 @@ impl Action {
 /// What it is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
-    /// Organisations, relationships and agreements.
-    Organisation,
     /// What a programme file says.
     Programme,
-    /// Subscriptions and what they hold.
-    Subscription,
-    /// What something costs: price sheets, price books, derived prices.
-    Price,
-    /// Exchange rates.
-    ExchangeRate,
     /// Usage as it comes in.
     Usage,
     /// Imported files.
@@ -95,20 +84,14 @@ pub enum Resource {
     Rehearsal,
     /// Applications and their secrets.
     Application,
-    /// Work in the background.
-    Job,
     /// The database, the machine, the settings.
     Installation,
 }
 
 impl Resource {
     /// Every resource with the name it has in files.
-    pub const NAMES: [(&'static str, Self); 15] = [
-        ("organisation", Self::Organisation),
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("programme", Self::Programme),
-        ("subscription", Self::Subscription),
-        ("price", Self::Price),
-        ("exchange-rate", Self::ExchangeRate),
         ("usage", Self::Usage),
         ("import", Self::Import),
         ("open-period", Self::OpenPeriod),
@@ -117,7 +100,6 @@ impl Resource {
         ("document", Self::Document),
         ("rehearsal", Self::Rehearsal),
         ("application", Self::Application),
-        ("job", Self::Job),
         ("installation", Self::Installation),
     ];
 }

@@ -41,3 +41,15 @@ CREATE TABLE usage_inbox_state (
     drained_sequence BIGINT NOT NULL
 );
 INSERT INTO usage_inbox_state (one, last_sequence, drained_sequence) VALUES (1, 0, 0);
+
+-- Programs that call the service. A secret is kept as its hash: it is long and random, so that a
+-- hash of it cannot be guessed back.
+CREATE TABLE application (
+    application_id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    duty TEXT NOT NULL,
+    organisation_id TEXT,
+    secret_sha256 TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    deleted_at BIGINT
+);

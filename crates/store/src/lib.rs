@@ -7,6 +7,7 @@
 //! - Facts are appended, never updated or deleted.
 //! - A transaction needs a scope.
 
+mod applications;
 mod catalogue;
 mod closes;
 mod credits;
@@ -20,6 +21,7 @@ mod received;
 mod restatements;
 mod taxes;
 
+pub use applications::ApplicationRow;
 pub use catalogue::{
     ControlTotal, ImportRow, PriceSheetRow, SegmentRow, UsageAdded, WaitingCorrection,
 };
