@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["kernel", "domain"]),
     ("documents", &["kernel", "domain", "lake"]),
     ("app", &["kernel", "domain", "rating", "store", "lake", "documents", "desk"]),
+    ("wire", &["kernel"]),
+    ("api", &["kernel", "domain", "app", "wire"]),
     ("testkit", &["kernel", "domain", "rating", "store", "lake", "documents", "desk", "app"]),
     (
         "cli",
@@ -27,6 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lake",
             "documents",
             "app",
+            "wire",
+            "api",
             "verify",
             "desk",
             "testkit",

@@ -176,19 +176,17 @@ impl Installation {
 
         let path = self.folder.join("token.key");
         if !path.exists() {
+            let key = chance::bytes::<32>()?;
             let mut options = File::options();
             let made = options.write(true).create_new(true).mode(0o600).open(&path);
-            match made.and_then(|mut file| {
-                file.write_all(&chance::bytes::<32>().unwrap_or_default())?;
-                file.sync_all()
-            }) {
+            match made.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all())) {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::file(&path)(error)),
             }
         }
         let key = std::fs::read(&path).map_err(Error::file(&path))?;
-        if key.len() == 32 && key.iter().any(|byte| *byte != 0) {
+        if key.len() == 32 {
             return Ok(key);
         }
         Err(Error::conflict(format!(

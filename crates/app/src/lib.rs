@@ -31,6 +31,7 @@ mod sheets;
 mod taxes;
 
 pub use chance::request_id;
+pub use domain::Duty;
 pub use installation::{Ctx, Installation, Moved, move_database};
 pub use partitions::workers;
 pub use progress::{NoProgress, Progress};

@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use app::DatabaseUrl;
+use app::Duty;
 use app::explain::LineName;
 use app::imports::UsageFormat;
 use app::seats::SeatRounding;
@@ -10,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use documents::Format;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use kernel::{Currency, ExchangeRate, Key, Month, SubscriptionId, UnitPrice};
+use kernel::{ApplicationId, Currency, ExchangeRate, Key, Month, SubscriptionId, UnitPrice};
 
 /// Runs a cloud solution provider programme: prices, usage, invoices at every tier.
 ///
@@ -139,6 +141,23 @@ pub enum Command {
     #[command(after_help = "Example:\n  skyhandel bench rate --lines 20000000 --json")]
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Serve the API until asked to stop (SIGTERM or Ctrl-C).
+    ///
+    /// Programs get a token for their application's id and secret at /oauth2/token; make the first
+    /// application with `skyhandel applications create`. The document of all operations is at
+    /// /api/v1/openapi.json.
+    #[command(after_help = "Example:\n  skyhandel serve --listen 0.0.0.0:8443 --tls-certificate \
+        chain.pem --tls-key key.pem")]
+    Serve(ServeArgs),
+    /// Make, list and take away the programs that may call the API.
+    #[command(after_help = "Example:\n  skyhandel applications create --name ops --duty operator")]
+    #[command(subcommand)]
+    Applications(ApplicationsCommand),
+    /// Look after the database.
+    #[command(after_help = "Example:\n  skyhandel db copy --from sqlite:data/skyhandel.db --to \
+        postgres://sky@db/sky --data data")]
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Print the JSON schema of programme files, or their reference.
     #[command(after_help = "Example:\n  skyhandel schema > programme.schema.json")]
     Schema {
@@ -170,6 +189,68 @@ pub struct DemoArgs {
     /// the demo ends there anyway.
     #[arg(long)]
     pub no_serve: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The address to listen on.
+    #[arg(
+        long,
+        default_value = "127.0.0.1:8440",
+        env = "SKYHANDEL_LISTEN",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+    /// The certificate chain (PEM), to serve HTTPS.
+    #[arg(long, requires = "tls_key", env = "SKYHANDEL_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, requires = "tls_certificate", env = "SKYHANDEL_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApplicationsCommand {
+    /// Make an application; its secret is shown this once.
+    #[command(after_help = "Example:\n  skyhandel applications create --name meters --duty \
+        metering-agent --organisation nordsky")]
+    Create(NewApplicationArgs),
+    /// List the applications.
+    List,
+    /// Take an application away.
+    Delete {
+        /// Its id.
+        application: ApplicationId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NewApplicationArgs {
+    /// What it is called.
+    #[arg(long)]
+    pub name: String,
+    /// What it may do: operator, admin-agent, sales-agent, billing-agent or metering-agent.
+    #[arg(long)]
+    pub duty: Duty,
+    /// The organisation in whose name it acts; operators have none.
+    #[arg(long)]
+    pub organisation: Option<Key>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Move the installation to another database, which must be empty. The data folder stays, and
+    /// belongs to the new database from then on; the old one is left as it was.
+    #[command(after_help = "Example:\n  skyhandel db copy --from sqlite:data/skyhandel.db --to \
+        postgres://sky@db/sky --data data")]
+    Copy {
+        /// Where the installation is.
+        #[arg(long, value_name = "URL")]
+        from: DatabaseUrl,
+        /// Where it goes.
+        #[arg(long, value_name = "URL")]
+        to: DatabaseUrl,
+    },
 }
 
 #[derive(Debug, Args)]

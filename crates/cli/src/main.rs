@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Err(error) => return output::refuse_command_line(&error),
     };
     let output = Output::new(cli.global.json);
-    let done = tokio::runtime::Builder::new_current_thread()
+    let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::internal(error.to_string()))
@@ -64,12 +64,25 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         }
         Command::Reconcile(args) => return commands::reconcile::run(args, output),
         Command::Prorate(args) => return commands::prorate::run(args, output),
+        Command::Db(command) => {
+            commands::db::run(data, command, output).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Init => Installation::init(data, cli.global.database.as_ref()).await?,
         _ => Installation::open(data, cli.global.database.as_ref()).await?,
     };
+    if let Command::Serve(args) = &cli.command {
+        commands::serve::run(installation, args, output).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let now = cli.global.now.unwrap_or_else(clock::now);
     let ctx = Ctx::console(&installation, now, &bar);
+    // What a server has acknowledged and was not given the time to move.
+    app::imports::events::drain(ctx).await?;
     match &cli.command {
+        Command::Applications(command) => {
+            commands::applications::run(ctx, command, output).await?;
+        }
         Command::Init => {
             let json = serde_json::json!({ "data": data.display().to_string() });
             output.print(&json, || {
@@ -93,11 +106,13 @@ async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
         Command::Explain(args) => commands::explain::run(ctx, args, output).await?,
         Command::Export(args) => commands::export::run(ctx, args, output).await?,
         Command::Bench(_)
+        | Command::Db(_)
         | Command::Demo(_)
         | Command::Schema { .. }
         | Command::Completions { .. }
         | Command::Prorate(_)
         | Command::Reconcile(_)
+        | Command::Serve(_)
         | Command::Verify(_) => {}
     }
     Ok(ExitCode::SUCCESS)
