@@ -76,7 +76,7 @@ fn test(root: &Path) -> Result<(), String> {
 }
 
 /// The crates whose suites run on both databases.
-const BOTH: [&str; 2] = ["store", "app"];
+const BOTH: [&str; 3] = ["store", "app", "api"];
 /// How tests are told of the server to make their databases on.
 const SERVER: &str = "SKYHANDEL_TEST_POSTGRES";
 
@@ -90,7 +90,9 @@ fn lint(root: &Path) -> Result<(), String> {
 
 /// The references are compared with the code by tests, which write them when asked to.
 fn codegen(root: &Path) -> Result<(), String> {
-    cargo(root, &["test", "--package", "cli", "reference"], &[("SKYHANDEL_BLESS", "1")])
+    let packages = ["--package", "cli", "--package", "api"];
+    let arguments: Vec<&str> = ["test"].into_iter().chain(packages).chain(["reference"]).collect();
+    cargo(root, &arguments, &[("SKYHANDEL_BLESS", "1")])
 }
 
 fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {

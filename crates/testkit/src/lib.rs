@@ -40,11 +40,21 @@ pub struct World {
     folder: tempfile::TempDir,
 }
 
+/// What an installation of a [`World`] lives in.
+#[derive(Debug)]
+pub struct Keep {
+    /// What its operations run on.
+    pub runtime: tokio::runtime::Runtime,
+    _database: TestDatabase,
+    _folder: tempfile::TempDir,
+}
+
 impl World {
     /// An empty installation, at an instant.
     pub fn at(now: &str) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(kernel::Error::file("a temporary folder"))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| kernel::Error::internal(error.to_string()))?;
         let data = folder.path().join("data");
         let database = TestDatabase::fresh(&data);
@@ -56,6 +66,12 @@ impl World {
     /// The folder in which everything lies.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The installation for whoever serves it, and what must be kept until that has ended.
+    pub fn into_installation(self) -> (Installation, Keep) {
+        let Self { installation, runtime, database, folder, .. } = self;
+        (installation, Keep { runtime, _database: database, _folder: folder })
     }
 
     /// The same installation as another process finds it.
