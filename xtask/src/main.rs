@@ -72,7 +72,10 @@ fn test(root: &Path) -> Result<(), String> {
     eprintln!("NOTE: the same once more on PostgreSQL");
     let both = BOTH.iter().flat_map(|name| ["--package", name]);
     let arguments: Vec<&str> = ["test"].into_iter().chain(both).collect();
-    cargo(root, &arguments, &[shared, (SERVER, &server.url()), ("PATH", &server.path())])
+    let (url, path) = (server.url(), server.path());
+    let there = [shared, (SERVER, url.as_str()), ("PATH", path.as_str())];
+    cargo(root, &arguments, &there)?;
+    cargo(root, &["test", "--package", "cli", "served"], &there)
 }
 
 /// The crates whose suites run on both databases.

@@ -24,6 +24,7 @@ const IDENTITY: &str = "installation.json";
 #[derive(Debug)]
 pub struct Installation {
     folder: PathBuf,
+    url: DatabaseUrl,
     db: Db,
     /// Usage events that are coming in.
     pub(crate) inbox: Inbox,
@@ -80,6 +81,7 @@ impl Installation {
         let db = Db::open(url).await?;
         let installation = Self {
             folder: folder.to_owned(),
+            url: url.clone(),
             db,
             inbox: Inbox::default(),
             runs: std::sync::Mutex::default(),
@@ -118,6 +120,11 @@ impl Installation {
         };
         write_identity(&self.folder, &row.into())?;
         tx.commit().await
+    }
+
+    /// Where its facts are.
+    pub const fn url(&self) -> &DatabaseUrl {
+        &self.url
     }
 
     /// The folder of usage and price files.

@@ -74,6 +74,22 @@ impl World {
         (installation, Keep { runtime, _database: database, _folder: folder })
     }
 
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The same installation in another database.
+    pub fn moved_to(self, url: &app::DatabaseUrl) -> Result<Self> {
+        let data = self.data();
+        let Self { installation, now, runtime, database, folder } = self;
+        let from = installation.url().clone();
+        drop(installation);
+        runtime.block_on(app::move_database(&data, &from, url))?;
+        let installation = runtime.block_on(Installation::open(&data, Some(url)))?;
+        Ok(Self { installation, now, runtime, database, folder })
+    }
+
     /// The same installation as another process finds it.
     pub fn reopened(self) -> Result<Self> {
         let Self { installation, now, runtime, database, folder } = self;

@@ -10,6 +10,7 @@ mod earned_credit;
 mod events;
 mod imports;
 mod legacy_offers;
+mod moved;
 mod partner_center;
 mod real_prices;
 mod received;

@@ -3,4 +3,5 @@
 
 mod killed;
 mod reference;
+mod served;
 mod verify_finds;
