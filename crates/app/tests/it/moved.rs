@@ -5,21 +5,28 @@ use documents::Format;
 use kernel::Error;
 use testkit::{TestDatabase, World, contents, fixtures};
 
+const SUBSCRIPTION: &str = "11111111-2222-4333-8444-000000000001";
+
+fn usage(month: &str) -> String {
+    format!(
+        "event_id,subscription_id,meter_id,usage_start,usage_end,quantity,unit\n\
+         e-{month},{SUBSCRIPTION},m1,2026-{month}-03T00:00:00Z,2026-{month}-03T12:00:00Z,7.25,h\n"
+    )
+}
+
 fn world() -> World {
     let world = World::at("2026-03-02T09:00:00Z").unwrap();
-    world.apply(fixtures::FOUR_DEEP).unwrap();
-    for (at, prices) in fixtures::FOUR_DEEP_PRICES.iter().enumerate() {
-        world.prices("storage", &format!("prices-{at}.json"), prices).unwrap();
-    }
-    world.usage("usage.csv", fixtures::FOUR_DEEP_USAGE).unwrap();
+    world.apply(&fixtures::two_edges(&[SUBSCRIPTION])).unwrap();
+    let card = fixtures::rate_card(&[("m1", r#"{"0": 1.23, "5": 0.71}"#)]);
+    world.prices("list", "prices.json", card).unwrap();
+    world.usage("usage.csv", usage("01")).unwrap();
     world.close("2026-01", 1).unwrap();
     world
 }
 
 /// The documents of the next month.
 fn next(world: &World) -> std::collections::BTreeMap<String, Vec<u8>> {
-    let later = fixtures::FOUR_DEEP_USAGE.replace("2026-01-", "2026-02-").replace("\ne", "\nf");
-    world.usage("later.csv", later).unwrap();
+    world.usage("later.csv", usage("02")).unwrap();
     world.close("2026-02", 2).unwrap();
     let mut all = std::collections::BTreeMap::new();
     for month in ["2026-01", "2026-02"] {
