@@ -15,7 +15,7 @@ use crate::BODY_BYTES_MAX;
 use crate::problem::Failure;
 
 /// How long a body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// What an operation is asked for with.
 pub struct Input<O: Operation> {

@@ -76,13 +76,11 @@ async fn organisation(
         Some(key) => visible.find(|organisation| organisation.key.as_str() == key),
         None => visible.next(),
     };
-    match found {
-        Some(found) => Ok(Some((found.id, found.key.to_string()))),
-        None => {
-            let key = new.organisation.as_deref().unwrap_or_default();
-            Err(Error::invalid("organisation", format!("\"{key}\" is no organisation of yours")))
-        }
-    }
+    let found = found.map(|found| (found.id, found.key.to_string()));
+    found.map(Some).ok_or_else(|| {
+        let key = new.organisation.as_deref().unwrap_or_default();
+        Error::invalid("organisation", format!("\"{key}\" is no organisation of yours"))
+    })
 }
 
 /// The applications that the caller may see, oldest first, behind one of them.

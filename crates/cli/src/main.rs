@@ -34,42 +34,52 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
-    let data = &cli.global.data;
-    let bar = progress::Bar::default();
-    let installation = match &cli.command {
+/// Commands that need no installation, or make one of their own.
+async fn without_installation(
+    cli: &Cli,
+    bar: &progress::Bar,
+    output: Output,
+) -> Result<Option<ExitCode>> {
+    match &cli.command {
         Command::Schema { markdown: true } => {
             output::line(app::programme::reference().trim_end());
-            return Ok(ExitCode::SUCCESS);
         }
         Command::Schema { .. } => {
             output.print(&app::programme::schema(), || {
                 serde_json::to_string_pretty(&app::programme::schema()).unwrap_or_default()
             });
-            return Ok(ExitCode::SUCCESS);
         }
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(*shell, &mut command, "skyhandel", &mut std::io::stdout());
-            return Ok(ExitCode::SUCCESS);
         }
-        Command::Demo(args) => return demo::run(args, &bar, output).await,
+        Command::Demo(args) => return demo::run(args, bar, output).await.map(Some),
         Command::Bench(BenchCommand::Rate(args)) => {
-            commands::bench::run(args, &bar, output).await?;
-            return Ok(ExitCode::SUCCESS);
+            commands::bench::run(args, bar, output).await?;
         }
         Command::Verify(args) => {
             let workers = args.workers.unwrap_or_else(app::workers);
-            return commands::verify::run(&args.folder, workers, output);
+            return commands::verify::run(&args.folder, workers, output).map(Some);
         }
-        Command::Reconcile(args) => return commands::reconcile::run(args, output),
-        Command::Prorate(args) => return commands::prorate::run(args, output),
+        Command::Reconcile(args) => return commands::reconcile::run(args, output).map(Some),
+        Command::Prorate(args) => return commands::prorate::run(args, output).map(Some),
         Command::Db(command) => {
-            commands::db::run(data, command, output).await?;
-            return Ok(ExitCode::SUCCESS);
+            commands::db::run(&cli.global.data, command, output).await?;
         }
-        Command::Init => Installation::init(data, cli.global.database.as_ref()).await?,
-        _ => Installation::open(data, cli.global.database.as_ref()).await?,
+        _ => return Ok(None),
+    }
+    Ok(Some(ExitCode::SUCCESS))
+}
+
+async fn run(cli: &Cli, output: Output) -> Result<ExitCode> {
+    let bar = progress::Bar::default();
+    if let Some(code) = without_installation(cli, &bar, output).await? {
+        return Ok(code);
+    }
+    let (data, database) = (&cli.global.data, cli.global.database.as_ref());
+    let installation = match &cli.command {
+        Command::Init => Installation::init(data, database).await?,
+        _ => Installation::open(data, database).await?,
     };
     if let Command::Serve(args) = &cli.command {
         commands::serve::run(installation, args, output).await?;

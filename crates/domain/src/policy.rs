@@ -207,9 +207,9 @@ pub fn decide(actor: &Actor, action: Action, resource: Resource) -> Result<Scope
 mod tests {
     use super::*;
 
+    // req: C6
     #[test]
     fn the_table_decides_and_nothing_else() {
-        // req: C6
         let own = OrganisationId::derived("own");
         for (_, duty) in Duty::NAMES {
             let organisation = (duty != Duty::Operator).then_some(own);

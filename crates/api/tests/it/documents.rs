@@ -26,9 +26,9 @@ fn the_reference_of_errors_has_every_code() {
     compare("errors.md", &api::pages());
 }
 
+// req: C6
 #[test]
 fn the_reference_of_permissions_is_the_table() {
-    // req: C6
     let head = "# Permissions\n\nWhat each duty may do: to everything, to what is its \
                 organisation's own (\"own\"), or not at all.\n\n";
     compare("permissions.md", &format!("{head}{}", domain::permissions_page()));

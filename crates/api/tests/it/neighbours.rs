@@ -166,10 +166,10 @@ fn ask(served: &Served, method: &str, asked: &Asked, token: Option<&str>) -> Ans
     served.ask(request.body(Body::from(asked.body.clone())).unwrap())
 }
 
+// req: C4
+// req: C6
 #[test]
 fn nobody_is_told_anything_of_others() {
-    // req: C4
-    // req: C6
     let served = Served::new();
     let ids = Ids::of(&served);
     assert!(ids.edges.len() >= 16 && ids.invoices.len() >= 8, "{:?}", ids.edges);
@@ -211,9 +211,9 @@ fn nobody_is_told_anything_of_others() {
     assert_eq!((after.invoices, after.edges), (ids.invoices, ids.edges));
 }
 
+// req: C1
 #[test]
 fn everybody_sees_its_own_and_a_cost_only_who_pays_it() {
-    // req: C1
     let served = Served::new();
     let edges = |party: &str| {
         let token = served.token(party, Duty::BillingAgent);

@@ -17,9 +17,9 @@ fn claims(served: &Served) -> Value {
     decoded.claims
 }
 
+// req: C6
 #[test]
 fn tokens_of_others_are_refused() {
-    // req: C6
     let served = Served::new();
     let token = served.operator_token().to_owned();
     assert_eq!(served.get("/api/v1/invoices", &token).status, 200);

@@ -170,9 +170,9 @@ fn files_and_events_share_their_ids() {
     assert_eq!(net(&world), "48.00");
 }
 
+// req: C6
 #[test]
 fn a_provider_meters_its_own_subscriptions_alone() {
-    // req: C6
     let world = world();
     let other = fixtures::two_edges(&["11111111-2222-4333-8444-000000000002"])
         .replace("\"cloud\"", "\"other-cloud\"")
