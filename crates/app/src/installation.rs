@@ -132,6 +132,11 @@ impl Installation {
         self.folder.join("lake")
     }
 
+    /// The folder of files that have been sent and are being imported.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.folder.join("uploads")
+    }
+
     /// The folder of frozen documents.
     pub fn documents(&self) -> PathBuf {
         self.folder.join("documents")

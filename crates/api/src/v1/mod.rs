@@ -2,6 +2,7 @@
 
 mod applications;
 mod events;
+mod imports;
 mod invoices;
 mod periods;
 mod programme;
@@ -23,6 +24,10 @@ pub fn add(routes: Routes) -> Routes {
         .add(Create, Resource::Application, applications::create)
         .add(Delete, Resource::Application, applications::delete)
         .add(Create, Resource::Usage, events::send)
+        .add(Read, Resource::Import, imports::list)
+        .add(Create, Resource::Import, imports::prices)
+        .add(Create, Resource::Import, imports::rates)
+        .add(Create, Resource::Import, imports::usage)
         .add(Read, Resource::Invoice, invoices::list)
         .add(Read, Resource::Invoice, invoices::show)
         .add(Read, Resource::OpenPeriod, periods::open)

@@ -57,6 +57,12 @@ fn questions(operation: &str, ids: &Ids) -> Option<Vec<Asked>> {
                 sent("/api/v1/usage/events", json, body)
             })
             .collect(),
+        "imports.list" => vec![asked("/api/v1/imports?limit=1000")],
+        "imports.prices" => {
+            vec![sent("/api/v1/imports/prices?name=p&sheet=list", json, "{}".into())]
+        }
+        "imports.rates" => vec![sent("/api/v1/imports/rates?name=r", "text/csv", "x".into())],
+        "imports.usage" => vec![sent("/api/v1/imports/usage?name=u", "text/csv", "x".into())],
         "invoices.list" => PARTIES
             .iter()
             .flat_map(|(key, ..)| {

@@ -137,6 +137,16 @@ impl Served {
         world.prices("list", "prices.json", fixtures::rate_card(&[("m1", r#"{"0": 1}"#)])).unwrap();
         world.usage("usage.csv", usage()).unwrap();
         world.close("2026-01", 1).unwrap();
+        let keys = PARTIES.iter().map(|(key, ..)| *key);
+        Self::serving(world, &keys.collect::<Vec<_>>())
+    }
+
+    /// A server of an installation with nothing but an operator's application.
+    pub fn empty() -> Self {
+        Self::serving(World::at(NOW).unwrap(), &[])
+    }
+
+    fn serving(world: World, parties: &[&str]) -> Self {
         let make = |organisation: Option<&str>, duty| {
             let name = format!("{duty} of {}", organisation.unwrap_or("the installation"));
             let organisation = organisation.map(str::to_owned);
@@ -147,7 +157,7 @@ impl Served {
         };
         let operator = make(None, Duty::Operator);
         let mut secrets = vec![((String::new(), Duty::Operator), operator.clone())];
-        for (key, ..) in PARTIES {
+        for key in parties {
             let of_party = AGENTS.map(|duty| (((*key).to_owned(), duty), make(Some(key), duty)));
             secrets.extend(of_party);
         }
@@ -156,9 +166,9 @@ impl Served {
         let router = routes(&server).into_router();
         let mut served = Self { router, tokens: BTreeMap::new(), operator, keep };
         for (who, (id, secret)) in secrets {
-            let token =
-                served.sign_in(&id, &secret).json()["access_token"].as_str().map(str::to_owned);
-            served.tokens.insert(who, token.unwrap());
+            let answer = served.sign_in(&id, &secret).json();
+            let token = answer["access_token"].as_str().unwrap().to_owned();
+            served.tokens.insert(who, token);
         }
         served
     }

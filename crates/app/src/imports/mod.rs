@@ -8,6 +8,7 @@ mod rates;
 mod received;
 mod table;
 mod times;
+mod upload;
 mod usage;
 
 use domain::{Action, Resource};
@@ -20,6 +21,7 @@ pub(crate) use prices::draft as draft_prices;
 pub use prices::{PriceOptions, import_prices};
 pub use rates::import_rates;
 pub use received::{Received, ReceivedOptions, import_received};
+pub use upload::Upload;
 pub use usage::{UsageFormat, UsageOptions, import_usage};
 
 /// What importing a file did.

@@ -2,12 +2,14 @@
 
 mod applications;
 mod events;
+mod imports;
 mod invoices;
 mod periods;
 mod programme;
 
 pub use applications::*;
 pub use events::*;
+pub use imports::*;
 pub use invoices::*;
 pub use periods::*;
 pub use programme::*;

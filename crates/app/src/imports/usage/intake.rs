@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kernel::{Error, Fault, ImportId, MeterId, Month, Quantity, Result};
 use lake::events::{EventDigest, EventEntry, EventKey, EventRun, RUNS_MAX, merge_runs, write_run};
 use lake::usage::{SegmentInfo, UsageChunk, UsageRecord};
-use store::{ControlTotal, SegmentRow, Tx, UsageAdded, WaitingCorrection};
+use store::{ControlTotal, Generation, SegmentRow, Tx, UsageAdded, WaitingCorrection};
 
 use super::record::{FIELDS, RawRecord, Reader};
 use crate::imports::quarantine::Quarantine;
@@ -28,6 +28,8 @@ pub(in crate::imports) struct Index {
     inbox: HashMap<EventKey, EventDigest>,
     /// How far the inbox was.
     inbox_last: i64,
+    /// The lake as of which all this is known.
+    lake: i64,
     waiting: HashMap<EventKey, Vec<WaitingCorrection>>,
 }
 
@@ -51,7 +53,8 @@ impl Index {
                 .ok_or_else(|| Error::internal("a waiting correction without a key"))?;
             waiting.entry(root).or_default().push(correction);
         }
-        Ok(Self { runs, inbox: HashMap::new(), inbox_last: 0, waiting })
+        let lake = tx.generation(Generation::Lake).await?;
+        Ok(Self { runs, inbox: HashMap::new(), inbox_last: 0, lake, waiting })
     }
 }
 
@@ -66,6 +69,7 @@ pub(in crate::imports) struct Taken {
     /// The new ids.
     ids: Vec<Arc<EventRun>>,
     inbox_last: i64,
+    lake: i64,
 }
 
 impl Taken {
@@ -78,8 +82,12 @@ impl Taken {
     ///
     /// # Errors
     /// [`Error::Busy`] where an event with one of the new ids and other content has been
-    /// acknowledged meanwhile: taken once more, the row is a conflict.
+    /// acknowledged meanwhile: taken once more, the row is a conflict. Also where the lake is not
+    /// what it was, which only happens to whoever has lost its connection and with it its turn.
     pub async fn add(&self, tx: &mut Tx, import: ImportId, known_at: i64) -> Result<()> {
+        if tx.generation(Generation::Lake).await? != self.lake {
+            return Err(Error::Busy("another process has written the lake".into()));
+        }
         for (_, came) in tx.inbox_ids(self.inbox_last).await? {
             let mut came: Vec<EventEntry> = EventEntry::read_all(&came).collect();
             came.sort_unstable();
@@ -500,6 +508,7 @@ impl<'a> Intake<'a> {
             quarantine,
             ids,
             inbox_last: self.index.inbox_last,
+            lake: self.index.lake,
         })
     }
 
