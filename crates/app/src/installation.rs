@@ -188,13 +188,20 @@ impl Installation {
 
         let path = self.folder.join("token.key");
         if !path.exists() {
+            // Whole from the moment it has its name: servers may start at once.
+            let name = format!("token.key.{}", crate::sheets::hex(&chance::bytes::<8>()?));
+            let part = self.folder.join(name);
             let key = chance::bytes::<32>()?;
-            let mut options = File::options();
-            let made = options.write(true).create_new(true).mode(0o600).open(&path);
-            match made.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all())) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::file(&path)(error)),
+            let made = File::options().write(true).create_new(true).mode(0o600).open(&part);
+            made.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
+                .map_err(Error::file(&part))?;
+            let linked = std::fs::hard_link(&part, &path);
+            std::fs::remove_file(&part).map_err(Error::file(&part))?;
+            match linked {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(Error::file(&path)(error));
+                }
+                _ => {}
             }
         }
         let key = std::fs::read(&path).map_err(Error::file(&path))?;
