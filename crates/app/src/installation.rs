@@ -118,8 +118,9 @@ impl Installation {
                 )));
             }
         };
-        write_identity(&self.folder, &row.into())?;
-        tx.commit().await
+        // In this order: a folder that knows nothing is told, one that knows too much is refused.
+        tx.commit().await?;
+        write_identity(&self.folder, &row.into())
     }
 
     /// Where its facts are.

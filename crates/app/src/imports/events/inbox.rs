@@ -235,13 +235,11 @@ impl KnownIds {
 
     /// What is known under some ids.
     fn look_up(&self, mut keys: Vec<EventKey>) -> Result<HashMap<EventKey, EventDigest>> {
-        let mut known = HashMap::with_capacity(keys.len());
-        keys.retain(|key| match self.inbox.get(key) {
-            Some(digest) => known.insert(*key, *digest).is_some(),
-            None => true,
-        });
         keys.sort_unstable();
         keys.dedup();
+        let waiting = keys.iter().filter_map(|key| Some((*key, *self.inbox.get(key)?)));
+        let mut known: HashMap<EventKey, EventDigest> = waiting.collect();
+        keys.retain(|key| !known.contains_key(key));
         for (_, run) in &self.runs {
             run.look_up(&keys, |at, digest| {
                 known.insert(keys[at], digest);
