@@ -154,3 +154,41 @@ async fn form(headers: &HeaderMap, body: HttpBody) -> Result<TokenForm, Failure>
 fn refused(status: u16, error: &'static str, error_description: String) -> Response {
     reply::json(status, &TokenError { error, error_description })
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens {
+            encoding: EncodingKey::from_secret(&[1; 32]),
+            decoding: DecodingKey::from_secret(&[1; 32]),
+            audience: "here".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_time_and_no_longer() {
+        let (tokens, id) = (tokens(), ApplicationId::derived("ops"));
+        let now: Timestamp = "2026-02-02T09:00:00Z".parse().unwrap();
+        let token = tokens.give(id, now).unwrap();
+        let read = |seconds| tokens.read(&token, now + SignedDuration::from_secs(seconds));
+        for good in [0, LIFETIME, LIFETIME + LEEWAY, -LEEWAY] {
+            assert_eq!(read(good).unwrap(), id, "{good} s");
+        }
+        for bad in [LIFETIME + LEEWAY + 1, -LEEWAY - 1, 86_400] {
+            assert!(matches!(read(bad), Err(Error::Unauthenticated(_))), "{bad} s");
+        }
+    }
+
+    #[test]
+    fn a_token_for_another_audience_is_refused() {
+        let now: Timestamp = "2026-02-02T09:00:00Z".parse().unwrap();
+        let elsewhere = Tokens { audience: "elsewhere".to_owned(), ..tokens() };
+        let token = elsewhere.give(ApplicationId::derived("ops"), now).unwrap();
+        assert!(elsewhere.read(&token, now).is_ok());
+        assert!(matches!(tokens().read(&token, now), Err(Error::Unauthenticated(_))));
+    }
+}
